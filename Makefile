@@ -1,0 +1,40 @@
+# Every target sets up .venv by itself when it is missing or older than what it is made from.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lab notebooks clean
+
+help:
+	@echo "make demo       grade a made-up class on week 2, from source to feedback, and check its grades"
+	@echo "make test       run the tests, those of the lessons included"
+	@echo "make lab        open JupyterLab on your own copies of the notebooks, in work/"
+	@echo "make notebooks  build the notebooks from solutions/ again"
+	@echo "make lint       format check, lint, types"
+
+demo: $(READY)
+	@$(BIN)/autograder demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+lab: $(READY)
+	@$(BIN)/llmsys fetch notebooks work
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/work
+
+notebooks: $(READY)
+	@$(BIN)/autograder build
+
+clean:
+	rm -rf $(VENV) demo
+
+$(READY): pyproject.toml constraints.txt tools/setup_venv.sh
+	@sh tools/setup_venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@

@@ -1,0 +1,53 @@
+"""Run a notebook's tests as a student would see them, without a course or a gradebook."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbgrader.utils import is_grade, is_solution
+
+from autograder.execute import Limits, execute, score
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a test cell of the notebook said."""
+
+    exercise: str
+    points: float
+    max_points: float
+    message: str
+
+
+def validate(path: Path, limits: Limits | None = None) -> list[Outcome]:
+    """Execute the notebook at `path` as grading would and return its test cells' outcomes.
+
+    Raises:
+        ValueError: the file is no notebook, or has no test cell.
+        FileNotFoundError: there is no such file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat has no common base for what it raises
+        raise ValueError(f"{path}: not a notebook ({type(error).__name__})") from None
+    tests = [
+        cell
+        for cell in execute(notebook, secrets.randbits(31), limits).cells
+        if is_grade(cell) and not is_solution(cell)
+    ]
+    if not tests:
+        raise ValueError(f"{path}: has no test cell; was it built by 'autograder build'?")
+    return [
+        Outcome(
+            cell.metadata["nbgrader"]["grade_id"].removeprefix("test_"),
+            score(cell),
+            float(cell.metadata["nbgrader"]["points"]),
+            cell.metadata["autograder"]["message"],
+        )
+        for cell in tests
+    ]

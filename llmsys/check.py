@@ -1,0 +1,302 @@
+"""Checks: assertions whose failure message teaches.
+
+A test cell is a list of checks. Each one names the call it looked at, shows what came out and what should have,
+points at the first place where the two differ and, where it can, names the misconception that gives just this
+wrong answer. Works on numbers, nested lists, NumPy arrays and PyTorch tensors.
+
+    check.close(softmax(x), expected, "softmax(x)", terms=x.shape[-1],
+                likely={"the maximum was not subtracted": wrong})
+
+Floating-point tolerance is not guessed but derived: ``eps * (8 + terms) * scale``, where `eps` is that of the coarser
+of the two dtypes, `terms` the number of terms that are summed into one entry, and `scale` the largest expected
+magnitude (the standard forward error bound of a sum, Higham, *Accuracy and Stability of Numerical Algorithms*, 4.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+__all__ = ["CheckFailed", "calls", "close", "equal", "forbid", "passed", "raises", "rng", "seed", "that", "unchanged"]
+
+
+class CheckFailed(AssertionError):
+    """A check that did not hold. Jupyter shows its message alone, without the stack that led to it."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"\x1b[31mCheckFailed\x1b[0m: {self}"]
+
+
+def _let_warnings_be() -> None:
+    """While nbgrader grades or validates, show stderr as stdout: nbgrader counts any line on stderr as a failed test,
+    so a warning or a progress bar would cost all points."""
+    if os.environ.get("NBGRADER_EXECUTION") in ("autograde", "validate") and hasattr(sys.stderr, "name"):
+        with contextlib.suppress(AttributeError):  # a plain file's name can't be set, and need not be
+            sys.stderr.name = "stdout"  # type: ignore[misc]
+
+
+_let_warnings_be()
+
+_count = 0  # checks passed since the last call of `passed`
+
+
+def _hold(condition: bool, message: str) -> None:
+    global _count
+    if not condition:
+        _count = 0
+        raise CheckFailed(message)
+    _count += 1
+
+
+def passed(exercise: str) -> None:
+    """Say how many checks the test cell of `exercise` has passed. The build puts this at the end of every test cell."""
+    global _count
+    print(f"{exercise}: {_count} check{'s' * (_count != 1)} passed.")
+    _count = 0
+
+
+# ---------------------------------------------------------------- randomness
+
+
+@functools.cache
+def seed() -> int:
+    """The seed of this run: ``LLMSYS_SEED`` if set (a grade can be reproduced), else drawn afresh."""
+    return int(os.environ.get("LLMSYS_SEED") or secrets.randbits(31))
+
+
+def rng(stream: int = 0) -> np.random.Generator:
+    """A NumPy generator for test inputs: other values in every run, so that none can be memorised."""
+    return np.random.default_rng([seed(), stream])
+
+
+# ---------------------------------------------------------------- values
+
+
+def that(condition: Any, message: str) -> None:
+    """`condition` is true; otherwise `message` says what was called, what came out and what should have."""
+    _hold(bool(condition), message)
+
+
+def equal(
+    actual: Any, expected: Any, call: str, *, likely: Mapping[str, Any] | None = None, hint: str | None = None
+) -> None:
+    """`actual` equals `expected` exactly: integers, strings, lists, sets, shapes, None.
+
+    Args:
+        actual: what the reader's code gave.
+        expected: what an independent oracle says.
+        call: the call as the reader would type it, e.g. ``"topological_order(root)"``.
+        likely: misconception -> the value that it gives; named in the message when `actual` is that value.
+        hint: added to the message in any other case.
+    """
+    if type(expected) in (int, float, str, bool) and isinstance(actual, np.generic):
+        actual = actual.item()
+    _hold(
+        _same(actual, expected),
+        _message(
+            call, f"got       {_show(actual)}\n  expected  {_show(expected)}", _diagnose(actual, likely, _same), hint
+        ),
+    )
+
+
+def close(
+    actual: Any,
+    expected: Any,
+    call: str,
+    *,
+    terms: int = 1,
+    rtol: float | None = None,
+    atol: float | None = None,
+    dtype: Any = None,
+    likely: Mapping[str, Any] | None = None,
+    hint: str | None = None,
+) -> None:
+    """`actual` has the shape of `expected` and its values up to rounding.
+
+    Args:
+        actual, expected: numbers, nested sequences, arrays or tensors; NaN equals NaN, inf equals inf of the same sign.
+        call: the call as the reader would type it.
+        terms: how many terms are summed into one entry (scales the tolerance).
+        rtol, atol: replace the derived tolerance where it does not apply (finite differences, published figures);
+            allowed is ``atol + rtol * |expected|``. Say in a comment where they come from.
+        dtype: if given, `actual` must have it.
+        likely: misconception -> the value that it gives; named in the message when `actual` is close to that.
+        hint: added to the message in any other case.
+    """
+    got, want = _array(actual), _array(expected)
+    if got is None:
+        _hold(False, _message(call, f"got       {_show(actual)}\n  expected  {_describe(want)}", None, hint))
+        return
+    assert want is not None, f"{call}: the expected value is no array"
+    if got.shape != want.shape:
+        problem = f"shape     {got.shape}\n  expected  {want.shape}"
+        _hold(False, _message(call, problem, _diagnose(actual, likely, _near(terms, rtol, atol)), hint))
+    if dtype is not None:
+        name = str(getattr(actual, "dtype", type(actual).__name__))
+        _hold(name == str(dtype), _message(call, f"dtype     {name}\n  expected  {dtype}", None, hint))
+    wrong = _differences(got, want, _tolerance(actual, expected, want, terms, rtol, atol))
+    if wrong.any():
+        problem = _first_difference(got, want, wrong)
+        _hold(False, _message(call, problem, _diagnose(actual, likely, _near(terms, rtol, atol)), hint))
+    _hold(True, "")
+
+
+def raises(error: type[BaseException], call: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """``function(*args, **kwargs)`` raises `error`."""
+    try:
+        result = function(*args, **kwargs)
+    except error:
+        _hold(True, "")
+    except Exception as other:
+        _hold(
+            False,
+            _message(call, f"raised    {type(other).__name__}: {other}\n  expected  {error.__name__}", None, None),
+        )
+    else:
+        _hold(False, _message(call, f"returned  {_show(result)}\n  expected  it to raise {error.__name__}", None, None))
+
+
+# ---------------------------------------------------------------- conduct
+
+
+@contextlib.contextmanager
+def unchanged(call: str, *arrays: Any) -> Iterator[None]:
+    """None of `arrays` is written to inside the block: ``with check.unchanged("relu(x)", x): ...``"""
+    before = [np.array(_array(a), copy=True) for a in arrays]
+    yield
+    for a, b in zip(arrays, before, strict=True):
+        after = _array(a)
+        same = after is not None and after.shape == b.shape and np.array_equal(after, b, equal_nan=b.dtype.kind in "fc")
+        _hold(same, f"{call} changed its input in place; work on a copy.")
+
+
+@contextlib.contextmanager
+def forbid(*names: str, because: str) -> Iterator[None]:
+    """Inside the block a call of any of `names` (``"torch.autograd.grad"``) fails: `because` says what to do instead."""
+
+    def refuse(name: str) -> Callable[..., Any]:
+        def refused(*_: Any, **__: Any) -> Any:
+            raise CheckFailed(f"{name} was called: {because}")
+
+        return refused
+
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            owner, attribute = _owner(name)
+            stack.enter_context(mock.patch.object(owner, attribute, refuse(name)))
+        yield
+
+
+@contextlib.contextmanager
+def calls(name: str) -> Iterator[Callable[[], int]]:
+    """Count the calls of `name` inside the block: ``with check.calls("numpy.exp") as n: ...; n()``"""
+    owner, attribute = _owner(name)
+    with mock.patch.object(owner, attribute, side_effect=getattr(owner, attribute)) as spy:
+        yield lambda: spy.call_count
+
+
+def _owner(name: str) -> tuple[Any, str]:
+    """``"torch.Tensor.backward"`` -> (torch.Tensor, "backward"): the longest importable prefix, then attributes."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        with contextlib.suppress(ImportError):
+            owner = importlib.import_module(".".join(parts[:cut]))
+            return functools.reduce(getattr, parts[cut:-1], owner), parts[-1]
+    raise ImportError(f"nothing called {name}")
+
+
+# ---------------------------------------------------------------- comparing and telling
+
+
+def _array(value: Any) -> np.ndarray | None:
+    """`value` as a NumPy array of numbers, or None if it is none."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = value.double().numpy() if value.dtype in (torch.bfloat16, torch.float16) else value.numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        return None
+    return array if array.dtype.kind in "biufc" else None
+
+
+def _eps(value: Any) -> float:
+    """Machine epsilon of the dtype of `value`; Python numbers and integers count as float64."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return torch.finfo(value.dtype).eps if value.dtype.is_floating_point else np.finfo(np.float64).eps
+    dtype = getattr(value, "dtype", np.dtype(np.float64))
+    return float(np.finfo(dtype).eps) if np.dtype(dtype).kind in "fc" else float(np.finfo(np.float64).eps)
+
+
+def _tolerance(
+    actual: Any, expected: Any, want: np.ndarray, terms: int, rtol: float | None, atol: float | None
+) -> np.ndarray | float:
+    if rtol is not None or atol is not None:
+        return (atol or 0.0) + (rtol or 0.0) * np.abs(want)
+    finite = np.abs(want[np.isfinite(want)])
+    scale = float(finite.max()) if finite.size else 0.0
+    return max(_eps(actual), _eps(expected)) * (8 + terms) * scale
+
+
+def _differences(got: np.ndarray, want: np.ndarray, allowed: np.ndarray | float) -> np.ndarray:
+    if want.dtype.kind not in "fc" and got.dtype.kind not in "fc":
+        return got != want
+    with np.errstate(invalid="ignore"):
+        ok = (np.abs(got - want) <= allowed) | (got == want) | (np.isnan(got) & np.isnan(want))
+    return ~ok
+
+
+def _near(terms: int, rtol: float | None, atol: float | None) -> Callable[[Any, Any], bool]:
+    def near(actual: Any, other: Any) -> bool:
+        got, want = _array(actual), _array(other)
+        if got is None or want is None or got.shape != want.shape:
+            return False
+        return not _differences(got, want, _tolerance(actual, other, want, terms, rtol, atol)).any()
+
+    return near
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return bool(a == b)
+
+
+def _diagnose(actual: Any, likely: Mapping[str, Any] | None, same: Callable[[Any, Any], bool]) -> str | None:
+    return next((story for story, value in (likely or {}).items() if same(actual, value)), None)
+
+
+def _first_difference(got: np.ndarray, want: np.ndarray, wrong: np.ndarray) -> str:
+    first = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
+    if not first:
+        return f"got       {got[()]:.10g}\n  expected  {want[()]:.10g}"
+    place = ", ".join(map(str, first))
+    return (
+        f"{int(wrong.sum())} of {wrong.size} entries are wrong; the first is at [{place}]\n"
+        f"  got       {got[first]:.10g}\n  expected  {want[first]:.10g}\n  shape     {got.shape}"
+    )
+
+
+def _message(call: str, problem: str, diagnosis: str | None, hint: str | None) -> str:
+    likely = f"\n  likely    {diagnosis}" if diagnosis else f"\n  hint      {hint}" if hint else ""
+    return f"{call}\n  {problem}{likely}"
+
+
+def _describe(array: np.ndarray | None) -> str:
+    return "an array" if array is None else f"{array.dtype} of shape {array.shape}"
+
+
+def _show(value: Any, limit: int = 300) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

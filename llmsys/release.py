@@ -1,0 +1,98 @@
+"""Put a released notebook where somebody works, and never over their work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import nbformat
+from nbformat import NotebookNode
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What became of a release: the notebook that stands at `path`, and the new one beside it where that was kept."""
+
+    path: Path
+    outcome: Literal["new", "unchanged", "updated", "kept"]
+    beside: Path | None = None
+
+    def __str__(self) -> str:
+        if self.outcome == "kept":
+            return f"{self.path}: kept, it holds your work; the new version is beside it as {self.beside.name}"  # type: ignore[union-attr]
+        return f"{self.path}: {self.outcome}"
+
+
+def stamp(release: NotebookNode) -> NotebookNode:
+    """Write into a release the digest of its own cells, by which an unedited copy is known later."""
+    release.metadata.setdefault("llmsys", {})["digest"] = _digest(release)
+    return release
+
+
+def is_edited(path: Path) -> bool:
+    """Whether the notebook at `path` holds anything but a release as it was made (outputs do not count)."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        return bool(notebook.metadata.get("llmsys", {}).get("digest") != _digest(notebook))
+    except Exception:  # nbformat raises anything at all; what can't be read may still be somebody's work
+        return True
+
+
+def place(release: Path, target: Path) -> Placed:
+    """Copy `release` to `target`, unless `target` was edited: then the release goes beside it as ``NAME.new.ipynb``."""
+    beside = target.with_name(f"{target.stem}.new.ipynb")
+    content = release.read_bytes()
+    if not target.exists():
+        _write(target, content)
+        return Placed(target, "new")
+    if target.read_bytes() == content:
+        return Placed(target, "unchanged")
+    if not is_edited(target):
+        if _digest_of(target) == _digest_of(release):  # only run, not edited: its outputs may stay
+            return Placed(target, "unchanged")
+        _write(target, content)
+        return Placed(target, "updated")
+    if _starts_from(target, release):
+        return Placed(target, "unchanged")
+    _write(beside, content)
+    return Placed(target, "kept", beside)
+
+
+def fetch(source: Path, into: Path) -> list[Placed]:
+    """Place every notebook under `source` at the same place under `into`; other files go along if they are new."""
+    placed = []
+    for path in sorted(p for p in source.rglob("*") if p.is_file() and ".ipynb_checkpoints" not in p.parts):
+        target = into / path.relative_to(source)
+        if path.suffix == ".ipynb":
+            placed.append(place(path, target))
+        elif not target.exists():
+            _write(target, path.read_bytes())
+    return placed
+
+
+def _starts_from(target: Path, release: Path) -> bool:
+    """Whether the edited notebook was begun from just this release: then there is nothing new to offer."""
+    try:
+        return _digest_of(target) == _digest_of(release)
+    except Exception:  # as above
+        return False
+
+
+def _digest_of(path: Path) -> str:
+    return str(nbformat.read(path, as_version=4).metadata.get("llmsys", {}).get("digest"))
+
+
+def _digest(notebook: NotebookNode) -> str:
+    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_bytes(content)
+    os.replace(scratch, path)
