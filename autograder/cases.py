@@ -1,7 +1,7 @@
 """Cases: wrong and alternative answers that prove a lesson's tests, and the kill table they give.
 
 `<lesson>_cases.py` is a percent script; each cell is a whole answer to one exercise, marked
-``misconception="name" exercise="name"`` or ``alternative="name" exercise="name"``, with the reason as its first comment.
+``misconception="name" exercise="name"`` or ``alternative="name" exercise="name"``; its first comment gives the reason.
 """
 
 from __future__ import annotations

@@ -1,31 +1,38 @@
 """The `autograder` command: what an instructor types. Each command parses, calls one function and prints."""
 
+# nbgrader, jupytext and torch take seconds to import, so a command imports what it needs when it runs: `--help` and
+# `doctor` answer at once, also where something is missing.
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from autograder import cases as case_tables
-from autograder.build import BuildError, build
-from autograder.cases import Verdict
-from autograder.course import Course, CourseError
-from autograder.snapshot import judge_lessons
-from autograder.source import SourceError, find_lessons, read_lesson
+if TYPE_CHECKING:
+    from rich.progress import Task
+
+    from autograder.cases import Verdict
+    from autograder.course import Course
+    from autograder.grade import Graded, Submission
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 out, err = Console(), Console(stderr=True)
 
 Lessons = Annotated[list[str] | None, typer.Argument(help="assignments or lessons; default: all", show_default=False)]
+Assignments = Annotated[list[str] | None, typer.Argument(help="assignments; default: all", show_default=False)]
 Solutions = Annotated[Path, typer.Option(help="where the lessons are written")]
 CourseDir = Annotated[Path, typer.Option("--course", help="the nbgrader course directory")]
 Db = Annotated[str | None, typer.Option(help="gradebook as an SQLAlchemy URL; default: SQLite in the course directory")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+CellSeconds = Annotated[float, typer.Option(help="a cell that runs longer is stopped")]
+NotebookSeconds = Annotated[float, typer.Option(help="what a whole notebook may take")]
 
 
 @app.command("build")
@@ -37,9 +44,13 @@ def build_command(
     db: Db = None,
 ) -> None:
     """Build instructor notebooks and releases; never over a notebook that somebody edited."""
+    from autograder.build import build
+    from autograder.course import Course
+    from autograder.source import find_lessons, read_lesson
+
     read = [read_lesson(path) for path in find_lessons(solutions, lessons or ())]
     for built in build(read, Course(course, db), notebooks):
-        out.print(str(built.placed), highlight=False, soft_wrap=True)
+        out.print(str(built.placed), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -51,31 +62,170 @@ def cases(
     seconds: Annotated[float, typer.Option(help="a case that runs longer is stopped")] = 20,
 ) -> None:
     """Grade every case: are misconceptions caught, alternatives accepted? Exits with 1 when one is judged wrong."""
-    tables: dict[str, Any] = {}
-    wrong = 0
+    from autograder.cases import kill_table, too_few
+    from autograder.snapshot import judge_lessons
+    from autograder.source import find_lessons
+
     verdicts: dict[str, list[Verdict]] = {}
     for item in judge_lessons(find_lessons(solutions, lessons or ()), seconds=seconds):
         if isinstance(item, str):
             verdicts[lesson := item] = []
         else:
             verdicts[lesson].append(item)
-    for lesson, judged in verdicts.items():
-        tables[lesson] = case_tables.kill_table(judged)
-        mistaken = [v for v in judged if not v.right]
-        thin = case_tables.too_few(tables[lesson])
-        wrong += len(mistaken) + len(thin)
-        if not as_json:
-            _print_kill_table(lesson, tables[lesson])
-        for verdict in judged if verbose else mistaken:
-            _print_verdict(verdict)
-        for line in thin:
-            err.print(f"[red]{lesson}: {line}", highlight=False)
+    tables = {lesson: kill_table(judged) for lesson, judged in verdicts.items()}
+    mistaken = [v for judged in verdicts.values() for v in judged if not v.right]
+    thin = [f"{lesson}: {line}" for lesson, table in tables.items() for line in too_few(table)]
     if as_json:
         print(json.dumps(tables, indent=2))
-    raise typer.Exit(1 if wrong else 0)
+    else:
+        for lesson, table in tables.items():
+            out.print(_kill_table(lesson, table))
+    for verdict in (v for judged in verdicts.values() for v in judged) if verbose else mistaken:
+        _print_verdict(verdict)
+    for line in thin:
+        err.print(f"[red]{line}", highlight=False)
+    raise typer.Exit(1 if mistaken or thin else 0)
 
 
-def _print_kill_table(lesson: str, table: dict[str, dict[str, dict[str, int]]]) -> None:
+@app.command("grade")
+def grade_command(
+    assignments: Assignments = None,
+    course: CourseDir = Path("course"),
+    db: Db = None,
+    cell_seconds: CellSeconds = 30,
+    notebook_seconds: NotebookSeconds = 180,
+    seed: Annotated[int | None, typer.Option(help="of the checks' inputs, to reproduce a grade")] = None,
+) -> None:
+    """Grade what was handed in, write feedback for every student and a report for you."""
+    from autograder.course import Course
+    from autograder.execute import Limits
+    from autograder.grade import find_submissions
+
+    where = Course(course, db)
+    submissions = find_submissions(where, tuple(assignments or ()))
+    graded = grade_with_progress(where, submissions, Limits(cell_seconds, notebook_seconds), seed)
+    out.print(_scores(graded))
+    _print_problems(graded)
+    for path in _write_report(where):
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(course: CourseDir = Path("course"), db: Db = None) -> None:
+    """Write the class report: one HTML page and one CSV."""
+    from autograder.course import Course
+
+    for path in _write_report(Course(course, db)):
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def validate(
+    notebook: Path,
+    cell_seconds: CellSeconds = 30,
+    notebook_seconds: NotebookSeconds = 180,
+) -> None:
+    """Run a notebook's own tests and say which exercises pass. Exits with 1 when one fails."""
+    from autograder.execute import Limits
+    from autograder.validate import validate as outcomes_of
+
+    outcomes = outcomes_of(notebook, Limits(cell_seconds, notebook_seconds))
+    for o in outcomes:
+        mark = "[green]pass[/]" if o.points == o.max_points else "[red]fail[/]"
+        out.print(f"{mark}  {o.exercise} ({o.points:g} of {o.max_points:g} points)", highlight=False)
+        if o.message:
+            out.print("      " + o.message.replace("\n", "\n      "), markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if all(o.points == o.max_points for o in outcomes) else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has (Python, torch, GPU, Triton, sandbox, disk) and what that means."""
+    from autograder.doctor import examine
+    from llmsys.doctor import show
+
+    raise typer.Exit(0 if show(examine()) else 1)
+
+
+@app.command()
+def demo(
+    course: CourseDir = Path("demo"),
+    solutions: Solutions = Path("solutions"),
+) -> None:
+    """Build week 2, grade a made-up class whose right grades are known, and check that it got them."""
+    from autograder.course import Course
+    from autograder.demo import LIMITS, compare, set_up
+
+    where = Course(course)
+    out.print(f"Building week 2 and handing in for a made-up class, in {course}/ ...", highlight=False)
+    submissions, expected = set_up(where, solutions)
+    graded = grade_with_progress(where, submissions, LIMITS)
+    rows = compare(graded, expected)
+    out.print(_demo_table(rows))
+    _print_problems(graded)
+    page, _ = _write_report(where)
+    out.print(f"report    {page}\nfeedback  {course / 'feedback'}", highlight=False, soft_wrap=True)
+    wrong = [row for row in rows if not row.right]
+    if wrong:
+        err.print(f"[red]{len(wrong)} of {len(rows)} grades are not what they should be[/]")
+        raise typer.Exit(1)
+    out.print(f"[green]all {len(rows)} submissions got the grades that are due, to the exercise[/]", highlight=False)
+
+
+# ---------------------------------------------------------------- doing
+
+
+def grade_with_progress(
+    course: Course, submissions: list[Submission], limits: Any, seed: int | None = None
+) -> list[Graded]:
+    """Grade and write feedback, with a bar that shows rate and remaining time."""
+    from autograder import feedback
+    from autograder.grade import grade
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=err) as progress:
+        grading = progress.add_task("grading", total=len(submissions), last="")
+        graded = grade(
+            course,
+            submissions,
+            limits=limits,
+            seed=seed,
+            done=lambda g: progress.update(grading, advance=1, last=f"{g.student} {g.score:g}/{g.max_score:g}"),
+        )
+        progress.update(grading, last="")
+        writing = progress.add_task("feedback", total=len(graded), last="")
+        for g in graded:
+            feedback.generate(course, [(g.student, g.assignment)])
+            progress.update(writing, advance=1)
+    return graded
+
+
+def _write_report(course: Course) -> tuple[Path, Path]:
+    from autograder.report import collect, write_csv, write_html
+
+    collected = collect(course)
+    page, table = course.root / "report.html", course.root / "grades.csv"
+    write_html(collected, page)
+    write_csv(collected, table)
+    return page, table
+
+
+# ---------------------------------------------------------------- telling
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{60 * task.speed:.1f}/min" if task.speed else "")
+
+
+def _kill_table(lesson: str, table: dict[str, dict[str, dict[str, int]]]) -> Table:
     view = Table(title=lesson, title_justify="left")
     view.add_column("exercise")
     view.add_column("misconceptions caught", justify="right")
@@ -83,24 +233,60 @@ def _print_kill_table(lesson: str, table: dict[str, dict[str, dict[str, int]]]) 
     for exercise, row in table.items():
         caught, accepted = row["misconceptions"], row["alternatives"]
         view.add_row(exercise, f"{caught['caught']} / {caught['all']}", f"{accepted['accepted']} / {accepted['all']}")
-    out.print(view)
+    return view
 
 
 def _print_verdict(verdict: Verdict) -> None:
     case = verdict.case
-    word = "passes" if verdict.passed else "fails"
-    colour = "green" if verdict.right else "red"
-    err.print(
-        f"[{colour}]{case.exercise}: {case.role} “{case.name}” {word}[/] ({verdict.seconds:.1f} s)", highlight=False
-    )
+    colour, word = "green" if verdict.right else "red", "passes" if verdict.passed else "fails"
+    said = f"[{colour}]{case.exercise}: {case.role} “{case.name}” {word}[/] ({verdict.seconds:.1f} s)"
+    err.print(said, highlight=False)
     if verdict.message:
         err.print("    " + verdict.message.replace("\n", "\n    "), markup=False, highlight=False)
+
+
+def _scores(graded: list[Graded]) -> Table:
+    view = Table("assignment", "student", title="Scores", title_justify="left")
+    view.add_column("score", justify="right")
+    for g in graded:
+        view.add_row(g.assignment, Text(g.student), f"{g.score:g} / {g.max_score:g}")
+    return view
+
+
+def _print_problems(graded: list[Graded]) -> None:
+    for g in graded:
+        for problem in g.problems:
+            err.print(f"look at {g.student}, {g.assignment}: {problem}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _demo_table(rows: list[Any]) -> Table:
+    view = Table("student", "what was handed in", title="The made-up class", title_justify="left")
+    view.add_column("score", justify="right")
+    view.add_column("due", justify="right")
+    view.add_column("exercises lost")
+    for row in rows:
+        colour = "green" if row.right else "red"
+        lost = row.lost if len(row.lost) <= 3 else [*row.lost[:2], f"and {len(row.lost) - 2} more"]
+        view.add_row(row.student, row.story, f"[{colour}]{row.score:g}[/]", f"{row.due:g}", ", ".join(lost) or "-")
+    return view
 
 
 def main() -> None:
     """Run the command; an error that the user can mend is one clear line, not a stack."""
     try:
         app()
-    except (SourceError, BuildError, CourseError, FileNotFoundError) as error:
+    except Exception as error:
+        if not _is_for_the_user(error):
+            raise
         err.print(f"[red]autograder:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    from autograder.build import BuildError
+    from autograder.course import CourseError
+    from autograder.source import SourceError
+    from autograder.validate import NotebookError
+
+    known = (SourceError, BuildError, CourseError, NotebookError, FileNotFoundError, PermissionError)
+    return isinstance(error, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
+
+# nbgrader 0.9.6 adds objects in an order that SQLAlchemy 2 remarks on; nothing is lost by it.
+warnings.filterwarnings("ignore", message="Object of type <Submitted.*not in session", module="nbgrader")
 
 STUB = '# YOUR CODE HERE\nraise NotImplementedError("write your answer above and delete this line")'
 COURSE_ID = "llm-systems"

@@ -45,6 +45,7 @@ class Graded:
     assignment: str
     score: float
     max_score: float
+    exercises: dict[str, tuple[float, float]]  # exercise -> points, of how many
     problems: tuple[str, ...]
 
 
@@ -83,7 +84,7 @@ def grade(
 
     Args:
         course: an nbgrader course directory in which the assignments were built.
-        submissions: see `find_submissions`. One that can't be read is recorded with 0 and a word; it never stops the others.
+        submissions: see `find_submissions`. One that can't be read is recorded with 0 and never stops the others.
         limits: see `execute`.
         executor: where `execute` runs; default: one process per core.
         seed: of the checks' inputs; drawn afresh when left out, and recorded in each autograded notebook.
@@ -220,9 +221,10 @@ def record(course: Course, submission: Submission) -> Graded:
         _record_nothing(course, submission)
     with course.gradebook() as gradebook:
         entry = gradebook.find_submission(submission.assignment, submission.student)
-        return Graded(
-            submission.student, submission.assignment, entry.score, entry.max_score, tuple(submission.problems)
-        )
+        tests = [grade for notebook in entry.notebooks for grade in notebook.grades if grade.name.startswith("test_")]
+        exercises = {grade.name.removeprefix("test_"): (grade.score, grade.max_score) for grade in tests}
+        problems = tuple(submission.problems)
+        return Graded(submission.student, submission.assignment, entry.score, entry.max_score, exercises, problems)
 
 
 def _record_notebooks(course: Course, submission: Submission) -> None:

@@ -12,6 +12,10 @@ from nbgrader.utils import is_grade, is_solution
 from autograder.execute import Limits, execute, score
 
 
+class NotebookError(ValueError):
+    """A file that can't be validated; the text says which and why."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a test cell of the notebook said."""
@@ -26,22 +30,21 @@ def validate(path: Path, limits: Limits | None = None) -> list[Outcome]:
     """Execute the notebook at `path` as grading would and return its test cells' outcomes.
 
     Raises:
-        ValueError: the file is no notebook, or has no test cell.
-        FileNotFoundError: there is no such file.
+        NotebookError: there is no such file, it is no notebook, or it has no test cell.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise NotebookError(f"{path}: no such file")
     try:
         notebook = nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat has no common base for what it raises
-        raise ValueError(f"{path}: not a notebook ({type(error).__name__})") from None
+        raise NotebookError(f"{path}: not a notebook ({type(error).__name__})") from None
     tests = [
         cell
         for cell in execute(notebook, secrets.randbits(31), limits).cells
         if is_grade(cell) and not is_solution(cell)
     ]
     if not tests:
-        raise ValueError(f"{path}: has no test cell; was it built by 'autograder build'?")
+        raise NotebookError(f"{path}: has no test cell; was it built by 'autograder build'?")
     return [
         Outcome(
             cell.metadata["nbgrader"]["grade_id"].removeprefix("test_"),

@@ -181,7 +181,7 @@ def unchanged(call: str, *arrays: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def forbid(*names: str, because: str) -> Iterator[None]:
-    """Inside the block a call of any of `names` (``"torch.autograd.grad"``) fails: `because` says what to do instead."""
+    """Inside the block a call of any of `names` (``"torch.autograd.grad"``) fails; `because` says what to do."""
 
     def refuse(name: str) -> Callable[..., Any]:
         def refused(*_: Any, **__: Any) -> Any:

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color), which stays apart under every form of colour blindness.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -71,32 +72,37 @@ def graph(
     Returns:
         The figure, for `show`.
     """
-    edges = [(a, b) for a, b in dict.fromkeys(edges)]
+    edges = list(dict.fromkeys(edges))
     columns = _layers(list(labels), edges)
     width, height = len(columns), max(map(len, columns), default=1)
     if ax is None:
-        _, ax = plt.subplots(figsize=(max(4.0, 1.9 * width), max(1.8, 1.05 * height)))
-    place = {
-        node: (x, (height - len(column)) / 2 + y) for x, column in enumerate(columns) for y, node in enumerate(column)
-    }
-    for node, (x, y) in place.items():
-        box = {
-            "boxstyle": "round,pad=0.45",
-            "facecolor": "white",
-            "edgecolor": (colors or {}).get(node, GREY),
-            "lw": 1.8,
-        }
-        ax.text(x, -y, labels[node], ha="center", va="center", fontsize=10, bbox=box, zorder=3)
-    for a, b in edges:
-        (x0, y0), (x1, y1) = place[a], place[b]
-        arrow = {"arrowstyle": "-|>", "color": GREY, "lw": 1.4, "shrinkA": 34, "shrinkB": 36}
-        arrow["connectionstyle"] = "arc3,rad=0.0" if x1 - x0 == 1 else "arc3,rad=-0.25"
-        ax.annotate("", xy=(x1, -y1), xytext=(x0, -y0), arrowprops=arrow, zorder=2)
-    ax.set(xlim=(-0.6, width - 0.4), ylim=(-height + 0.4, 0.6), title=title)
-    ax.axis("off")
+        _, ax = plt.subplots(figsize=(max(4.0, 1.45 * width), max(1.8, 0.95 * height)))
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
+    ax.set(xlim=(-0.6, width - 0.4), ylim=(-height + 0.4, 0.6), title=title)
+    ax.axis("off")
+    boxes = {
+        node: _box(ax, x, (len(column) - height) / 2 - y, labels[node], (colors or {}).get(node, GREY))
+        for x, column in enumerate(columns)
+        for y, node in enumerate(column)
+    }
+    figure.draw_without_rendering()  # only now do the boxes have the size at whose edge an arrow ends
+    for a, b in edges:
+        _arrow(ax, boxes[a], boxes[b])
     return figure
+
+
+def _box(ax: Axes, x: float, y: float, label: str, color: str) -> Text:
+    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": color, "lw": 1.8}
+    return ax.text(x, y, label, ha="center", va="center", fontsize=10, bbox=box, zorder=3)
+
+
+def _arrow(ax: Axes, tail: Text, head: Text) -> None:
+    (x0, y0), (x1, y1) = tail.get_position(), head.get_position()
+    bend = 0.0 if x1 - x0 == 1 else -0.25  # an arrow that passes over a column keeps clear of the boxes in it
+    style = {"arrowstyle": "-|>", "color": GREY, "lw": 1.4, "connectionstyle": f"arc3,rad={bend}"}
+    ends = {"patchA": tail.get_bbox_patch(), "patchB": head.get_bbox_patch(), "shrinkA": 0, "shrinkB": 2}
+    ax.annotate("", xy=(x1, y1), xytext=(x0, y0), arrowprops=style | ends, zorder=2)
 
 
 def _layers(nodes: Sequence[Any], edges: Sequence[tuple[Any, Any]]) -> list[list[Any]]:

@@ -50,7 +50,7 @@ def triple(x: int) -> int:
 # %% test="triple" points=1
 check.equal(triple(2), triple_of_two, "triple(2)")
 ### BEGIN HIDDEN TESTS
-check.equal(triple(-5), -15, "triple(-5)")
+check.equal(triple(-5), -15, "triple(a negative number)")
 ### END HIDDEN TESTS
 
 # %% [markdown] question="why" points=4

@@ -70,11 +70,11 @@ def plant_solution_in_prose(cells):
 
 
 def plant_hidden_test(cells):
-    cells["test-triple"].source += '\ncheck.equal(triple(-5),   -15, "triple(-5)")'
+    cells["test-triple"].source += '\ncheck.equal(triple(-5),   -15, "triple(a negative number)")'
 
 
 def plant_hidden_test_in_metadata(cells):
-    cells["test-triple"].metadata.nbgrader["grade_id"] = 'check.equal(triple(-5), -15, "triple(-5)")'
+    cells["test-triple"].metadata.nbgrader["grade_id"] = 'check.equal(triple(-5), -15, "triple(a negative number)")'
 
 
 def plant_mark_scheme(cells):

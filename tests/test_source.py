@@ -33,7 +33,8 @@ MALFORMED = {
     "test without an exercise": (broken('test="double"', 'test="trouble"'), "test 'trouble' has no exercise"),
     "exercise without a test": (
         broken('# %% test="triple" points=1', "# %%").replace(
-            '### BEGIN HIDDEN TESTS\ncheck.equal(triple(-5), -15, "triple(-5)")\n### END HIDDEN TESTS\n', ""
+            '### BEGIN HIDDEN TESTS\ncheck.equal(triple(-5), -15, "triple(a negative number)")\n### END HIDDEN TESTS\n',
+            "",
         ),
         "exercise 'triple' has no test",
     ),
