@@ -18,7 +18,7 @@ demo: $(READY)
 	@$(BIN)/autograder demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .
@@ -27,7 +27,7 @@ lint: $(READY)
 
 lab: $(READY)
 	@$(BIN)/llmsys fetch notebooks work
-	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/work
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/work
 
 notebooks: $(READY)
 	@$(BIN)/autograder build

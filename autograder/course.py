@@ -29,6 +29,7 @@ def configure(c: Config) -> Config:
     c.CourseDirectory.course_id = COURSE_ID
     c.ClearSolutions.code_stub = {"python": STUB}
     c.Execute.timeout = 60
+    c.OverwriteCells.add_missing_cells = True  # a test cell that was deleted is put back, and runs
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "autograder.feedback.HideInstructorParts",

@@ -109,7 +109,7 @@ def _class(lessons: list[Lesson]) -> list[Student]:
 
 
 # Exercises that no later one builds on, so that a wrong answer loses one exercise and no other.
-ALONE = ("unbroadcast", "gradcheck", "hvp")
+ALONE = ("index_vjp", "gradcheck", "swiglu")
 
 _NOISE = 'import sys, warnings\nwarnings.warn("deprecated")\nprint("50%|#####     |", file=sys.stderr)\n'
 

@@ -40,6 +40,9 @@ KERNEL_ENVIRONMENT = {
 }
 
 
+MESSAGE_CHARACTERS = 2000  # an exception may say anything at any length
+
+
 @dataclass(frozen=True)
 class Limits:
     """Wall time in seconds: of one cell, and of a notebook from the first cell on."""
@@ -153,7 +156,8 @@ def _kernel_manager(scratch: Path) -> AsyncKernelManager:
 
 
 def _record(cell: NotebookNode, status: str, seconds: float, message: str = "") -> None:
-    cell.metadata["autograder"] = {"status": status, "seconds": round(seconds, 3), "message": message}
+    outcome = {"status": status, "seconds": round(seconds, 3), "message": message[:MESSAGE_CHARACTERS]}
+    cell.metadata["autograder"] = outcome
     explained = any(output.output_type == "error" for output in cell.get("outputs", []))
     if status == "passed" or (explained and status == "failed"):
         return

@@ -120,8 +120,10 @@ def _executed(
         submission, lesson = running[future]
         try:
             submission.notebooks[lesson] = future.result()
-        except Exception as error:  # the machinery failed, not the student: no points, and a person is told
-            submission.problems.append(f"{lesson}: could not be executed ({type(error).__name__}: {error})")
+        except Exception as error:  # the machinery failed; what ran nowhere earns nothing, and a person is told
+            reason = f"could not be executed ({type(error).__name__}: {_first_line(error)})"
+            submission.problems.append(f"{lesson}.ipynb: {reason}")
+            _say_why(submission.notebooks[lesson], f"{lesson}.ipynb was not graded: it {reason}.")
         waiting[submission.key] -= 1
         if not waiting[submission.key]:
             yield submission
@@ -156,13 +158,20 @@ def _sanitised(course: Course, submission: Submission, lesson: str, notebook: No
     config = course.config()
     for preprocessor in Autograde(coursedir=course.directory(), config=config).sanitize_preprocessors:
         notebook, resources = preprocessor(config=config).preprocess(notebook, resources)
+    for part in (notebook, *notebook.cells):  # only `execute` may say what became of a cell
+        part.metadata.pop("autograder", None)
     return notebook
 
 
 def _stand_in(course: Course, submission: Submission, release: Path, reason: str) -> NotebookNode:
     notebook = _sanitised(course, submission, release.stem, nbformat.read(release, as_version=4))
-    notebook.cells.insert(0, new_markdown_cell(f"**{release.name} was not graded: it {reason}.** Hand it in again."))
+    _say_why(notebook, f"{release.name} was not graded: it {reason}. Hand it in again.")
     return notebook
+
+
+def _say_why(notebook: NotebookNode, reason: str) -> None:
+    notebook.metadata["autograder"] = {"problem": reason}
+    notebook.cells.insert(0, new_markdown_cell(f"**{reason}**"))
 
 
 def _first_line(error: Exception) -> str:

@@ -22,16 +22,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
 from nbgrader.api import Assignment, BaseCell, Grade, Gradebook, Notebook, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy import select
 
 from autograder.course import STUB, Course, CourseError
 from autograder.execute import runs_when_grading
-from llmsys import plots
 
 BINS = 10
 SLOWEST = 8  # cells that are listed,
 SLOW_SECONDS = 1.0  # of those that took anybody as long
+LONGEST_MESSAGE = 1000  # characters of an error; a student may have raised a megabyte
 
 NOT_HANDED_IN, NOT_GRADED, NOT_EXECUTED = "not handed in", "not graded", "not executed"
 TO_GRADE, GRADED = "to grade", "graded"
@@ -287,7 +288,7 @@ def _in_lesson_order(course: Course, assignment: str, cells: Iterable[_Graded]) 
     """The gradebook knows no order, the release does; what is in no release any more goes to the end."""
     place: dict[tuple[str, str], tuple[str, int]] = {}
     for path in (course.root / "release" / assignment).glob("*.ipynb"):
-        notebook = _read(path) or NotebookNode(cells=[], metadata=NotebookNode())
+        notebook = _read(path)
         title = f"{notebook.metadata.get('title')}\0{path.stem}"  # as `find_lessons` orders them
         place |= {(path.stem, _grade_id(cell)): (title, index) for index, cell in enumerate(notebook.cells)}
     last = ("\U0010ffff", 0)
@@ -301,11 +302,11 @@ def _submission(course: Course, assignment: str, student: str, graded: Sequence[
     runs: dict[tuple[str, str], CellRun] = {}
     absent: dict[str, str] = {}  # lesson -> why nothing was seen to run
     for lesson in dict.fromkeys(g.lesson for g in graded):
-        notebook = _read(course.autograded_path(student, assignment) / f"{lesson}.ipynb")
-        if notebook is None:
-            handed_in = (course.submitted_path(student, assignment) / f"{lesson}.ipynb").exists()
+        path = course.autograded_path(student, assignment) / f"{lesson}.ipynb"
+        if not path.exists():
+            handed_in = (course.submitted_path(student, assignment) / path.name).exists()
             absent[lesson] = NOT_GRADED if handed_in else NOT_HANDED_IN
-        elif (found := _runs(lesson, notebook)) is None:
+        elif (found := _runs(lesson, _read(path))) is None:
             absent[lesson] = NOT_EXECUTED
         else:
             runs |= {(lesson, run.cell): run for run in found}
@@ -314,12 +315,15 @@ def _submission(course: Course, assignment: str, student: str, graded: Sequence[
     return Submission(student, assignment, outcomes, tuple(runs.values()))
 
 
-def _read(path: Path) -> NotebookNode | None:
-    """A notebook as it stands. This pipeline wrote it: to validate a class's worth again would take minutes."""
+def _read(path: Path) -> NotebookNode:
+    """A notebook as it stands, empty where there is none in the file.
+
+    This pipeline wrote it: to validate a class's worth again would take minutes.
+    """
     try:
         return nbformat.reader.reads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, nbformat.ValidationError):
-        return None
+    except (AttributeError, OSError, ValueError, nbformat.ValidationError):
+        return new_notebook()
 
 
 def _runs(lesson: str, notebook: NotebookNode) -> list[CellRun] | None:
@@ -344,7 +348,8 @@ def _has_run(cell: NotebookNode) -> bool:
 
 def _run(lesson: str, cell: NotebookNode) -> CellRun:
     found = cell.metadata["autograder"]
-    return CellRun(lesson, _grade_id(cell), found["status"], float(found["seconds"]), str(found["message"]))
+    message = str(found["message"])[:LONGEST_MESSAGE]
+    return CellRun(lesson, _grade_id(cell), found["status"], float(found["seconds"]), message)
 
 
 def _outcome(graded: _Graded, mark: _Mark, absent: str, runs: Mapping[tuple[str, str], CellRun]) -> Outcome:
@@ -411,7 +416,7 @@ def _failures(submissions: Iterable[Submission]) -> list[Failure]:
         for o in submission.outcomes:
             if o.status in ("failed", "timeout", "died"):
                 key = (o.lesson, o.exercise, *_essence(o.status, o.message))
-                groups[key].append((submission.student, strip_ansi(o.message)[:1000]))
+                groups[key].append((submission.student, strip_ansi(o.message)))
     found = [Failure(*key, tuple(student for student, _ in cases), cases[0][1]) for key, cases in groups.items()]
     return sorted(found, key=lambda f: -len(f.students))
 
@@ -434,9 +439,8 @@ def _essence(status: str, message: str) -> tuple[str, str]:
     if first == _UNTOUCHED:
         return "left as released", ""
     likely = ""
-    if (
-        first.startswith("CheckFailed: ") and rest
-    ):  # as `llmsys.check` words it: the call, the difference, what is likely
+    # `llmsys.check` words it so: the call, the difference, and in the end what is likely.
+    if first.startswith("CheckFailed: ") and rest:
         first = f"{first.removeprefix('CheckFailed: ')}: {_DIFFERENCE.get(rest[0].split()[0], 'wrong value')}"
         likely = next((line.removeprefix("likely").strip() for line in rest if line.startswith("likely ")), "")
     return _shortened(_VARIES.sub("…", " ".join(first.split()))), _shortened(likely)
@@ -491,6 +495,8 @@ def _errands_of(submission: Submission) -> Iterator[tuple[str, str]]:
 
 def write_html(report: ClassReport, path: Path) -> None:
     """Write `report` as one page that stands alone: no script, no other file, no network."""
+    from llmsys import plots  # brings matplotlib with it, which no other command should wait for
+
     page = _environment().get_template("report.html").render(report=report, plots=plots)
     path.write_text(page, encoding="utf-8", errors="replace")  # half a surrogate in a message must not cost the report
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from autograder.build import instructor_source, release_source
 from autograder.cases import Case, Verdict, read_cases
-from autograder.source import Cell, Lesson, read_lesson
+from autograder.source import Cell, Lesson, SourceError, read_lesson
 
 # A fork copies the thread that calls it and no other, so nothing in the parent may have started any; and a GPU's
 # context does not survive a fork at all.
@@ -70,9 +70,16 @@ def _judge(path: Path, seconds: float, jobs: int) -> list[Verdict]:
             rest = _up_to_test(lesson, position)
             verdicts += _fan_out(main, lesson, _answers(lesson, cell, cases), rest, seconds, jobs)
         if cell.kind in ("given", "exercise", "test"):
-            with _quiet():
-                _run(main, f"{lesson.id} line {cell.line}", instructor_source(lesson, cell))
+            _run_reference(main, lesson, cell)
     return verdicts
+
+
+def _run_reference(main: types.ModuleType, lesson: Lesson, cell: Cell) -> None:
+    try:
+        with _quiet():
+            _run(main, f"{lesson.id} line {cell.line}", instructor_source(lesson, cell))
+    except Exception as error:
+        raise SourceError(lesson.path, cell.line, f"does not run with the reference: {_one_error(error)}") from None
 
 
 def _answers(lesson: Lesson, exercise: Cell, cases: Sequence[Case]) -> list[Case]:

@@ -37,6 +37,9 @@ class SourceError(ValueError):
         super().__init__(f"{path}:{line}: {reason}")
         self.path, self.line, self.reason = path, line, reason
 
+    def __reduce__(self) -> tuple[type[SourceError], tuple[Path, int, str]]:
+        return SourceError, (self.path, self.line, self.reason)  # it comes back from another process
+
 
 @dataclass(frozen=True)
 class MarkedCell:
@@ -142,7 +145,8 @@ def read_cells(path: Path) -> list[MarkedCell]:
     starts = [number for number, line in enumerate(text.splitlines(), 1) if _CELL_MARK.match(line)]
     if not starts or text.splitlines()[: starts[0] - 1]:
         raise SourceError(path, 1, "a source starts with a cell mark, '# %%' or '# %% [markdown]'")
-    notebook = jupytext.reads(text, fmt="py:percent")
+    # Without magics a comment stays a comment: "# ls is short for list" is no command to the shell.
+    notebook = jupytext.reads(text, fmt={"extension": ".py", "format_name": "percent", "comment_magics": False})
     assert len(notebook.cells) == len(starts), f"{path}: jupytext sees other cells than their marks"
     return [
         MarkedCell(cell.cell_type == "markdown", _marks(cell.metadata), cell.source, line)

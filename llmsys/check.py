@@ -279,12 +279,14 @@ def _diagnose(actual: Any, likely: Mapping[str, Any] | None, same: Callable[[Any
 
 def _first_difference(got: np.ndarray, want: np.ndarray, wrong: np.ndarray) -> str:
     first = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
+    digits = 10 if f"{got[first]:.10g}" != f"{want[first]:.10g}" else 17
+    pair = f"got       {got[first]:.{digits}g}\n  expected  {want[first]:.{digits}g}"
     if not first:
-        return f"got       {got[()]:.10g}\n  expected  {want[()]:.10g}"
+        return pair
     place = ", ".join(map(str, first))
     return (
         f"{int(wrong.sum())} of {wrong.size} entries are wrong; the first is at [{place}]\n"
-        f"  got       {got[first]:.10g}\n  expected  {want[first]:.10g}\n  shape     {got.shape}"
+        f"  {pair}\n  shape     {got.shape}"
     )
 
 

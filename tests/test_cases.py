@@ -11,7 +11,7 @@ from autograder import cli
 from autograder.cases import read_cases
 from autograder.snapshot import judge_lessons
 from autograder.source import SourceError, read_lesson
-from tests.conftest import SMALL_CASES
+from tests.conftest import SMALL_CASES, SMALL_LESSON
 
 
 def judge(path, seconds=5.0):
@@ -106,3 +106,9 @@ def test_the_command_prints_json_and_fails_when_a_case_is_judged_wrong(write_les
         }
     }
     assert "“is right” passes" in run.stderr
+
+
+def test_a_lesson_that_fails_its_own_tests_is_named(write_lesson):
+    path = write_lesson(SMALL_LESSON.replace("return x * 3", "return x * 4"))
+    with pytest.raises(SourceError, match=rf"{path}:\d+: does not run with the reference: CheckFailed: triple"):
+        list(judge_lessons([path]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import nbformat
 import pytest
@@ -173,6 +174,35 @@ def test_an_unknown_assignment_and_an_empty_class_are_named(course):
         find_submissions(course, ("weak",))
     with pytest.raises(CourseError, match="nothing was handed in"):
         find_submissions(course)
+
+
+class _Broken(ThreadPoolExecutor):
+    """An executor whose worker dies with whatever it was given."""
+
+    def submit(self, *args, **kwargs):
+        future = Future()
+        future.set_exception(BrokenProcessPool("a worker was killed"))
+        return future
+
+
+def test_what_ran_nowhere_earns_nothing_whatever_it_says_of_itself(course, hand_in):
+    path = hand_in("mallory")
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.metadata["autograder"] = {"status": "passed", "seconds": 0, "message": ""}
+    nbformat.write(notebook, path)
+    (graded,) = grade(course, find_submissions(course), executor=_Broken(1))
+    assert graded.score == 0
+    assert "could not be executed (BrokenProcessPool" in graded.problems[0]
+
+
+def test_a_deleted_test_cell_is_put_back_and_runs(course, hand_in):
+    path = hand_in("mallory", double=RIGHT["double"])
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if not cell.id.startswith("test-")]
+    nbformat.write(notebook, path)
+    (graded,) = grade(course, find_submissions(course))
+    assert graded.exercises == {"double": (2, 2), "triple": (0, 1)}
 
 
 def test_executing_is_pure(course):

@@ -131,3 +131,8 @@ def test_lessons_are_found_by_assignment_by_name_and_by_both(write_lesson):
         assert find_lessons(solutions, wanted) == [path]
     with pytest.raises(FileNotFoundError, match=r"no lesson or assignment called 'large'.*there is: week/small"):
         find_lessons(solutions, ["large"])
+
+
+def test_a_comment_that_looks_like_a_command_stays_a_comment(write_lesson):
+    lesson = read_lesson(write_lesson(broken("triple_of_two = 6", "# ls is short for list\n# why?\ntriple_of_two = 6")))
+    assert lesson.cells[5].source.startswith("# ls is short for list\n# why?\n")

@@ -1333,7 +1333,7 @@ for k in ks:
     with Allocations() as memory:
         runs[k] = step(k)
     peaks[k] = memory.peak / unit
-for k in track(ks * 4, "timing"):
+for k in track(ks * 3, "timing"):
     begin = perf_counter()
     step(k)
     seconds[k] = min(perf_counter() - begin, seconds.get(k, math.inf))
@@ -1358,9 +1358,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The minimum is flat: any $k$ near $\sqrt n$ will do. Forward runs approach two per layer, and a step costs about a
-# third more, because backward, the larger part, is done once in any case. (Elementwise layers may even get *faster*:
-# a step that touches less memory spends less time on fetching it.)
+# The minimum is flat: any $k$ near $\sqrt n$ will do. Forward runs approach two per layer, and yet a step has at most
+# a third more matrix products, because backward, the larger part, is done once in any case. (Elementwise layers may
+# even get *faster*: a step that touches less memory spends less time on fetching it.)
 #
 # ## 6. The graph of the graph
 #
@@ -1690,7 +1690,7 @@ def loss(theta: Tensor) -> Tensor:
 v = randn(176)
 for _ in range(200):
     v = hvp(loss, theta, v / v.norm())
-exact = torch.linalg.eigvalsh(torch.func.hessian(loss)(theta)).abs().max()
+exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, theta)).abs().max()
 print(f"largest |eigenvalue| of a 176 × 176 Hessian: {v.norm():.6f} by 200 products, {exact:.6f} from the whole matrix")
 
 leaf = theta.clone().requires_grad_()

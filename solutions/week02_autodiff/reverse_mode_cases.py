@@ -59,7 +59,7 @@ def central_difference(f, x, h=6e-6):
     return (f(x - h) - f(x + h)) / (2 * h)
 
 
-# %% alternative="mean of the two one-sided quotients needs three calls, so halves of one difference" exercise="central_difference"
+# %% alternative="slope of the line through two points" exercise="central_difference"
 # Points first, then the slope of the line through them, with the distance as it was rounded.
 def central_difference(f, x, h=6e-6):
     if not h > 0:
@@ -222,20 +222,20 @@ def as_matrix(a):
     return np.array([[a.value, a.tangent], [0.0, a.value]])
 
 
-def as_dual(m):
+def from_matrix(m):
     return Dual(float(m[0, 0]), float(m[0, 1]))
 
 
 def dual_mul(a, b):
-    return as_dual(as_matrix(a) @ as_matrix(b))
+    return from_matrix(as_matrix(a) @ as_matrix(b))
 
 
 def dual_div(a, b):
-    return as_dual(as_matrix(a) @ np.linalg.inv(as_matrix(b)))
+    return from_matrix(as_matrix(a) @ np.linalg.inv(as_matrix(b)))
 
 
 def dual_exp(a):
-    return as_dual(np.exp(a.value) * np.array([[1.0, a.tangent], [0.0, 1.0]]))
+    return from_matrix(np.exp(a.value) * np.array([[1.0, a.tangent], [0.0, 1.0]]))
 
 
 def jvp(f, x, v):
@@ -774,7 +774,7 @@ def backward(root):
 # %% misconception="the root is not seeded" exercise="backward"
 # All gradients start at zero, and zero times anything is handed on.
 def backward(root):
-    arrived = {node: 0.0 for node in topological_order(root)}
+    arrived = dict.fromkeys(topological_order(root), 0.0)
     for node in reversed(topological_order(root)):
         node.grad += arrived[node]
         for parent, d in zip(node.parents, node.partials):
@@ -784,7 +784,7 @@ def backward(root):
 # %% misconception="from the inputs to the root" exercise="backward"
 # The order as it comes, not reversed: nodes hand on what they do not have yet.
 def backward(root):
-    arrived = {node: 0.0 for node in topological_order(root)}
+    arrived = dict.fromkeys(topological_order(root), 0.0)
     arrived[root] = 1.0
     for node in topological_order(root):
         for parent, d in zip(node.parents, node.partials):
@@ -2052,7 +2052,10 @@ from functools import reduce
 
 def mlp(params, x):
     pairs = list(zip(params[::2], params[1::2]))
-    affine = lambda h, pair: h @ pair[0] + pair[1]
+
+    def affine(h, pair):
+        return h @ pair[0] + pair[1]
+
     hidden = reduce(lambda h, pair: affine(h, pair).relu(), pairs[:-1], x)
     return affine(hidden, pairs[-1])
 

@@ -13,8 +13,6 @@ from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page, exp
 
 from tests.browser.lab import ANSWER, LESSON, SECONDS, Lab, grade_a_class, serving
 
-pytestmark = pytest.mark.xdist_group("browser")  # one server and one browser for all, also under `-n`
-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # --no-sandbox: Chromium can't set its own up as root or in most containers. The others keep it off the network.
 FLAGS = (
@@ -28,6 +26,16 @@ HARMLESS = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def chromium() -> str:
+    """Where a browser is; looked for before anything is built for it."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        give_up = pytest.fail if "CI" in os.environ else pytest.skip
+        give_up(f"no browser on PATH (looked for {', '.join(BROWSERS)})")
+    return path
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     root = tmp_path_factory.mktemp("repository")
@@ -39,23 +47,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 # Of the module, not of the session: while Playwright is up its event loop runs in this thread, where other tests
 # want to start their own.
 @pytest.fixture(scope="module")
-def context(lab: Lab) -> Iterator[BrowserContext]:
+def context(chromium: str, lab: Lab) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_browser(), args=FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
         context = browser.new_context(viewport={"width": 1280, "height": 1000})
         context.set_default_timeout(SECONDS * 1000)
         expect.set_options(timeout=SECONDS * 1000)
         context.route(lambda url: not url.startswith(lab.address), lambda route: route.abort())
         yield context
         browser.close()
-
-
-def _browser() -> str:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        give_up = pytest.fail if "CI" in os.environ else pytest.skip
-        give_up(f"no browser on PATH (looked for {', '.join(BROWSERS)})")
-    return path
 
 
 @pytest.fixture
