@@ -46,20 +46,30 @@ def _let_warnings_be() -> None:
 
 _let_warnings_be()
 
-_count = 0  # checks passed since the last call of `passed`
+_count, _counted_in = 0, None  # checks passed, and the cell's execution count while they did
 
 
 def _hold(condition: bool, message: str) -> None:
     global _count
     if not condition:
-        _count = 0
         raise CheckFailed(message)
+    _begin_cell()
     _count += 1
+
+
+def _begin_cell() -> None:
+    """Start counting anew in every cell, also after one that ended in an error."""
+    global _count, _counted_in
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cell = shell.execution_count if shell else None
+    if cell != _counted_in:
+        _count, _counted_in = 0, cell
 
 
 def passed(exercise: str) -> None:
     """Say how many checks the test cell of `exercise` has passed. The build puts this at the end of every test cell."""
     global _count
+    _begin_cell()
     print(f"{exercise}: {_count} check{'s' * (_count != 1)} passed.")
     _count = 0
 
@@ -291,6 +301,8 @@ def _first_difference(got: np.ndarray, want: np.ndarray, wrong: np.ndarray) -> s
 
 
 def _message(call: str, problem: str, diagnosis: str | None, hint: str | None) -> str:
+    if problem.startswith("got       None") and not diagnosis:
+        diagnosis = "nothing was returned; is a `return` missing?"
     likely = f"\n  likely    {diagnosis}" if diagnosis else f"\n  hint      {hint}" if hint else ""
     return f"{call}\n  {problem}{likely}"
 

@@ -67,6 +67,15 @@ def test_close_takes_lists_and_tensors():
     check.close(torch.ones(2, requires_grad=True), [1.0, 1.0], "f()")
 
 
+def test_a_difference_that_ten_digits_do_not_show_is_shown():
+    assert "got       6.0000000000001" in message(check.close, 6 + 1e-13, 6.0, "f()")
+
+
+def test_a_missing_return_is_named():
+    assert "likely    nothing was returned" in message(check.close, None, 6.0, "f()", hint="count again")
+    assert "likely    nothing was returned" in message(check.equal, None, [6], "f()")
+
+
 def test_equal():
     check.equal([1, (2, 3)], [1, (2, 3)], "f()")
     check.equal(np.int64(3), 3, "f()")
@@ -131,6 +140,18 @@ def test_passed_counts_the_checks_of_its_cell(capsys):
     check.passed("double")
     check.passed("empty")
     assert capsys.readouterr().out.splitlines()[1:] == ["double: 2 checks passed.", "empty: 0 checks passed."]
+
+
+def test_the_count_starts_anew_after_a_cell_that_crashed():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_cell("from llmsys import check; check.that(True, ''); 1 / 0", store_history=True)
+        shell.run_cell("check.that(True, ''); count = check._count", store_history=True)
+        assert shell.user_ns["count"] == 1
+    finally:
+        InteractiveShell.clear_instance()
 
 
 def test_a_failure_is_shown_without_its_stack():
