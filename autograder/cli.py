@@ -278,7 +278,7 @@ def main() -> None:
     except Exception as error:
         if not _is_for_the_user(error):
             raise
-        err.print(f"[red]autograder:[/] {error}", highlight=False, soft_wrap=True)
+        err.print(Text.assemble(("autograder: ", "red"), str(error)), soft_wrap=True)
         sys.exit(2)
 
 

@@ -7,9 +7,10 @@ wrong answer. Works on numbers, nested lists, NumPy arrays and PyTorch tensors.
     check.close(softmax(x), expected, "softmax(x)", terms=x.shape[-1],
                 likely={"the maximum was not subtracted": wrong})
 
-Floating-point tolerance is not guessed but derived: ``eps * (8 + terms) * scale``, where `eps` is that of the coarser
-of the two dtypes, `terms` the number of terms that are summed into one entry, and `scale` the largest expected
-magnitude (the standard forward error bound of a sum, Higham, *Accuracy and Stability of Numerical Algorithms*, 4.2).
+Floating-point tolerance is not guessed but derived: ``eps * (8 + terms) * scale``, where `eps` is that of the expected
+value's dtype (of the answer's own, where plain numbers are expected), `terms` the number of terms that are summed into
+one entry, and `scale` the largest expected magnitude: the standard forward error bound of a sum (Higham, *Accuracy and
+Stability of Numerical Algorithms*, 4.2) with a few operations around it.
 """
 
 from __future__ import annotations
@@ -256,7 +257,9 @@ def _tolerance(
         return (atol or 0.0) + (rtol or 0.0) * np.abs(want)
     finite = np.abs(want[np.isfinite(want)])
     scale = float(finite.max()) if finite.size else 0.0
-    return max(_eps(actual), _eps(expected)) * (8 + terms) * scale
+    # What the oracle's dtype can hold is demanded; plain numbers have none, and then the answer's own dtype decides.
+    typed = expected if hasattr(expected, "dtype") else actual
+    return _eps(typed) * (8 + terms) * scale
 
 
 def _differences(got: np.ndarray, want: np.ndarray, allowed: np.ndarray | float) -> np.ndarray:

@@ -27,6 +27,14 @@ def test_close_accepts_rounding_and_no_more():
     message(check.close, np.zeros(3), np.full(3, 1e-3), "f()")
 
 
+def test_a_float32_answer_to_a_float64_question_is_not_close():
+    x = np.random.default_rng(0).standard_normal(50)
+    text = message(check.close, (x.astype(np.float32) * 3).astype(np.float64), x * 3, "triple(x)")
+    assert "wrong" in text
+    message(check.close, x.astype(np.float32), x, "f(x)")
+    check.close(torch.tensor([0.1, 0.2]), [0.1, 0.2], "f()")  # a plain list asks for no more than the answer can hold
+
+
 def test_close_shows_the_first_difference():
     want = np.arange(6.0).reshape(2, 3)
     got = want.copy()
