@@ -158,7 +158,8 @@ def _badge(lesson: Lesson, cell: Cell) -> str:
     number = [c.name for c in lesson.of_kind("exercise")].index(cell.name) + 1
     dots = "●" * cell.difficulty + "○" * (5 - cell.difficulty)
     points = lesson.test_of(cell.name).points
-    return f"# Exercise {number}: {cell.name} | {cell.minutes:g} min | difficulty {dots} | {points:g} points"
+    unit = "point" if points == 1 else "points"
+    return f"# Exercise {number}: {cell.name} | {cell.minutes:g} min | difficulty {dots} | {points:g} {unit}"
 
 
 class _Names:

@@ -22,6 +22,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -125,6 +126,7 @@ def close(
     call: str,
     *,
     terms: int = 1,
+    scale: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
     dtype: Any = None,
@@ -137,12 +139,14 @@ def close(
         actual, expected: numbers, nested sequences, arrays or tensors; NaN equals NaN, inf equals inf of the same sign.
         call: the call as the reader would type it.
         terms: how many terms are summed into one entry (scales the tolerance).
+        scale: the largest magnitude of a term, where terms of both signs may cancel; default: that of `expected`.
         rtol, atol: replace the derived tolerance where it does not apply (finite differences, published figures);
             allowed is ``atol + rtol * |expected|``. Say in a comment where they come from.
         dtype: if given, `actual` must have it.
         likely: misconception -> the value that it gives; named in the message when `actual` is close to that.
         hint: added to the message in any other case.
     """
+    tolerance = _Tolerance(terms, scale, rtol, atol)
     got, want = _array(actual), _array(expected)
     if got is None:
         _hold(False, _message(call, f"got       {_show(actual)}\n  expected  {_describe(want)}", None, hint))
@@ -150,14 +154,14 @@ def close(
     assert want is not None, f"{call}: the expected value is no array"
     if got.shape != want.shape:
         problem = f"shape     {got.shape}\n  expected  {want.shape}"
-        _hold(False, _message(call, problem, _diagnose(actual, likely, _near(terms, rtol, atol)), hint))
+        _hold(False, _message(call, problem, _diagnose(actual, likely, tolerance.met), hint))
     if dtype is not None:
         name = str(getattr(actual, "dtype", type(actual).__name__))
         _hold(name == str(dtype), _message(call, f"dtype     {name}\n  expected  {dtype}", None, hint))
-    wrong = _differences(got, want, _tolerance(actual, expected, want, terms, rtol, atol))
+    wrong = _differences(got, want, tolerance.allowed(actual, expected))
     if wrong.any():
         problem = _first_difference(got, want, wrong)
-        _hold(False, _message(call, problem, _diagnose(actual, likely, _near(terms, rtol, atol)), hint))
+        _hold(False, _message(call, problem, _diagnose(actual, likely, tolerance.met), hint))
     _hold(True, "")
 
 
@@ -250,16 +254,29 @@ def _eps(value: Any) -> float:
     return float(np.finfo(dtype).eps) if np.dtype(dtype).kind in "fc" else float(np.finfo(np.float64).eps)
 
 
-def _tolerance(
-    actual: Any, expected: Any, want: np.ndarray, terms: int, rtol: float | None, atol: float | None
-) -> np.ndarray | float:
-    if rtol is not None or atol is not None:
-        return (atol or 0.0) + (rtol or 0.0) * np.abs(want)
-    finite = np.abs(want[np.isfinite(want)])
-    scale = float(finite.max()) if finite.size else 0.0
-    # What the oracle's dtype can hold is demanded; plain numbers have none, and then the answer's own dtype decides.
-    typed = expected if hasattr(expected, "dtype") else actual
-    return _eps(typed) * (8 + terms) * scale
+@dataclass(frozen=True)
+class _Tolerance:
+    terms: int
+    scale: float | None
+    rtol: float | None
+    atol: float | None
+
+    def allowed(self, actual: Any, expected: Any) -> np.ndarray | float:
+        want = _array(expected)
+        assert want is not None
+        if self.rtol is not None or self.atol is not None:
+            return (self.atol or 0.0) + (self.rtol or 0.0) * np.abs(want)
+        finite = np.abs(want[np.isfinite(want)])
+        largest = float(finite.max()) if finite.size else 0.0
+        # What the oracle's dtype can hold is demanded; plain numbers have none, and then the answer's own decides.
+        typed = expected if hasattr(expected, "dtype") else actual
+        return _eps(typed) * (8 + self.terms) * max(largest, self.scale or 0.0)
+
+    def met(self, actual: Any, other: Any) -> bool:
+        got, want = _array(actual), _array(other)
+        if got is None or want is None or got.shape != want.shape:
+            return False
+        return not _differences(got, want, self.allowed(actual, other)).any()
 
 
 def _differences(got: np.ndarray, want: np.ndarray, allowed: np.ndarray | float) -> np.ndarray:
@@ -268,16 +285,6 @@ def _differences(got: np.ndarray, want: np.ndarray, allowed: np.ndarray | float)
     with np.errstate(invalid="ignore"):
         ok = (np.abs(got - want) <= allowed) | (got == want) | (np.isnan(got) & np.isnan(want))
     return ~ok
-
-
-def _near(terms: int, rtol: float | None, atol: float | None) -> Callable[[Any, Any], bool]:
-    def near(actual: Any, other: Any) -> bool:
-        got, want = _array(actual), _array(other)
-        if got is None or want is None or got.shape != want.shape:
-            return False
-        return not _differences(got, want, _tolerance(actual, other, want, terms, rtol, atol)).any()
-
-    return near
 
 
 def _same(a: Any, b: Any) -> bool:

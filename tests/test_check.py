@@ -35,6 +35,11 @@ def test_a_float32_answer_to_a_float64_question_is_not_close():
     check.close(torch.tensor([0.1, 0.2]), [0.1, 0.2], "f()")  # a plain list asks for no more than the answer can hold
 
 
+def test_a_sum_that_cancels_is_measured_by_its_terms():
+    message(check.close, (1e8 + 0.1) - 1e8, 0.1, "f()")
+    check.close((1e8 + 0.1) - 1e8, 0.1, "f()", scale=1e8)
+
+
 def test_close_shows_the_first_difference():
     want = np.arange(6.0).reshape(2, 3)
     got = want.copy()
