@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lab notebooks clean
+.PHONY: help demo test lint lab notebooks cases clean
 
 help:
 	@echo "make demo       grade a made-up class on week 2, from source to feedback, and check its grades"
 	@echo "make test       run the tests, those of the lessons included"
 	@echo "make lab        open JupyterLab on your own copies of the notebooks, in work/"
 	@echo "make notebooks  build the notebooks from solutions/ again"
+	@echo "make cases      grade every wrong and alternative answer; write docs/kill_table.md"
 	@echo "make lint       format check, lint, types"
 
 demo: $(READY)
@@ -24,6 +25,9 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+cases: $(READY)
+	@$(BIN)/autograder cases --table docs/kill_table.md
 
 lab: $(READY)
 	@$(BIN)/llmsys fetch notebooks work

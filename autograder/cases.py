@@ -107,6 +107,23 @@ def kill_table(verdicts: Iterable[Verdict]) -> dict[str, dict[str, dict[str, int
     return table
 
 
+def markdown(lesson: str, verdicts: Iterable[Verdict]) -> str:
+    """A lesson's section of docs/kill_table.md: the counts, and below them every case by name."""
+    verdicts = list(verdicts)
+    lines = [f"## {lesson}", "", "| exercise | misconceptions caught | alternatives accepted |", "|---|---|---|"]
+    for exercise, row in kill_table(verdicts).items():
+        caught, accepted = row["misconceptions"], row["alternatives"]
+        lines.append(
+            f"| {exercise} | {caught['caught']} / {caught['all']} | {accepted['accepted']} / {accepted['all']} |"
+        )
+    for exercise in kill_table(verdicts):
+        of_it = [v.case for v in verdicts if v.case.exercise == exercise]
+        wrong = ", ".join(case.name for case in of_it if case.role == "misconception")
+        right = ", ".join(case.name for case in of_it if case.role == "alternative")
+        lines += ["", f"**{exercise}** catches: {wrong}. Accepts: {right}."]
+    return "\n".join(lines) + "\n"
+
+
 def too_few(table: dict[str, dict[str, dict[str, Any]]], misconceptions: int = 4, alternatives: int = 2) -> list[str]:
     """Exercises whose tests are not proven by enough cases, each as a line for a person."""
     return [

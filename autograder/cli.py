@@ -30,6 +30,12 @@ Assignments = Annotated[list[str] | None, typer.Argument(help="assignments; defa
 Solutions = Annotated[Path, typer.Option(help="where the lessons are written")]
 CourseDir = Annotated[Path, typer.Option("--course", help="the nbgrader course directory")]
 Db = Annotated[str | None, typer.Option(help="gradebook as an SQLAlchemy URL; default: SQLite in the course directory")]
+KILL_TABLE_HEAD = """\
+# The kill table
+
+What proves each exercise's tests: the wrong answers that they catch, and the right ones, differently written, that
+they accept. Every line was graded; `make cases` writes this page, and a test fails when it is out of step.
+"""
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 CellSeconds = Annotated[float, typer.Option(help="a cell that runs longer is stopped")]
 NotebookSeconds = Annotated[float, typer.Option(help="what a whole notebook may take")]
@@ -60,9 +66,10 @@ def cases(
     as_json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show the message that each case got")] = False,
     seconds: Annotated[float, typer.Option(help="a case that runs longer is stopped")] = 20,
+    table: Annotated[Path | None, typer.Option(help="write the kill table as Markdown, for the docs")] = None,
 ) -> None:
     """Grade every case: are misconceptions caught, alternatives accepted? Exits with 1 when one is judged wrong."""
-    from autograder.cases import kill_table, too_few
+    from autograder.cases import kill_table, markdown, too_few
     from autograder.snapshot import judge_lessons
     from autograder.source import find_lessons
 
@@ -72,16 +79,19 @@ def cases(
             verdicts[lesson := item] = []
         else:
             verdicts[lesson].append(item)
-    tables = {lesson: kill_table(judged) for lesson, judged in verdicts.items()}
+    counts = {lesson: kill_table(judged) for lesson, judged in verdicts.items()}
     mistaken = [v for judged in verdicts.values() for v in judged if not v.right]
-    thin = [f"{lesson}: {line}" for lesson, table in tables.items() for line in too_few(table)]
+    thin = [f"{lesson}: {line}" for lesson, rows in counts.items() for line in too_few(rows)]
     if as_json:
-        print(json.dumps(tables, indent=2))
+        print(json.dumps(counts, indent=2))
     else:
-        for lesson, table in tables.items():
-            out.print(_kill_table(lesson, table))
+        for lesson, rows in counts.items():
+            out.print(_kill_table(lesson, rows))
     for verdict in (v for judged in verdicts.values() for v in judged) if verbose else mistaken:
         _print_verdict(verdict)
+    if table:
+        sections = [markdown(lesson, judged) for lesson, judged in verdicts.items()]
+        table.write_text("\n".join([KILL_TABLE_HEAD, *sections]), encoding="utf-8")
     for line in thin:
         err.print(f"[red]{line}", highlight=False)
     raise typer.Exit(1 if mistaken or thin else 0)

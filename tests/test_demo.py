@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 from nbgrader.apps import NbGraderAPI
+from nbgrader.validator import Validator
 
 from autograder.course import Course, CourseError
 from autograder.demo import ASSIGNMENT, LIMITS, compare, set_up
@@ -52,3 +54,13 @@ def test_the_demo_touches_no_folder_that_it_did_not_make(tmp_path):
     with pytest.raises(CourseError, match="is not empty and was not made by the demo"):
         set_up(Course(tmp_path), SOLUTIONS)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("lesson", ["reverse_mode", "computation_graph"])
+def test_nbgraders_validate_passes_what_is_right_and_names_what_is_not(demo, lesson):
+    course, *_ = demo
+    right, untouched = (course.submitted_path(name, ASSIGNMENT) / f"{lesson}.ipynb" for name in ("ada", "dana"))
+    assert Validator().validate(str(right)) == {}
+    failed = Validator().validate(str(untouched))["failed"]
+    tests = [cell for cell in nbformat.read(untouched, as_version=4).cells if cell.id.startswith("test-")]
+    assert [cell["source"] for cell in failed] == [cell.source.strip() for cell in tests]

@@ -9,13 +9,14 @@ import pytest
 from nbclient import NotebookClient
 
 from autograder.build import build, instructor_notebook
-from autograder.cases import kill_table, read_cases, too_few
+from autograder.cases import kill_table, markdown, read_cases, too_few
 from autograder.course import Course
 from autograder.execute import Limits, execute
 from autograder.snapshot import judge_lessons
 from autograder.source import find_lessons, read_lesson
 
-SOLUTIONS = Path(__file__).parent.parent / "solutions"
+ROOT = Path(__file__).parent.parent
+SOLUTIONS, KILL_TABLE = ROOT / "solutions", ROOT / "docs" / "kill_table.md"
 LESSONS = {f"{path.parent.name}/{path.stem}": path for path in find_lessons(SOLUTIONS)}
 
 
@@ -25,6 +26,7 @@ def test_the_cases_prove_the_tests(lesson):
     wrong = [f"{v.case.exercise}: {v.case.role} {v.case.name!r} {v.message}" for v in verdicts if not v.right]
     assert not wrong, "\n".join(wrong)
     assert too_few(kill_table(verdicts)) == []
+    assert markdown(lesson, verdicts) in KILL_TABLE.read_text(encoding="utf-8"), "run 'make cases' and commit"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

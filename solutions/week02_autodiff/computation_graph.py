@@ -1,5 +1,5 @@
 # %% [markdown]
-# # The computation graph: what a framework keeps, and why
+# # 2.2 The computation graph: what a framework keeps, and why
 #
 # **Why does training on a single sequence not fit where the model does?** GPT-3 has 175 billion weights: 350 GB in
 # 16-bit numbers, five 80 GB accelerators. Send *one* sequence of 2048 tokens forward through its 96 layers, and
@@ -17,7 +17,9 @@
 # 6. differentiate the graph again: Jacobian-vector and Hessian-vector products
 # 7. rewrite the graph: two compiler passes, one of which quietly undoes step 4
 #
-# You need reverse mode (this week's first lesson) and plain PyTorch.
+# You need reverse mode (this week's first lesson) and plain PyTorch. Nine exercises of about 170 minutes together, and
+# one question: 38 points. Beside the tests that you see there are hidden ones, which check the whole docstring: read
+# each to its end.
 
 # %%
 import gc
@@ -86,7 +88,8 @@ plots.show(figure, alt="Bars: weights 350 GB; kept by the graph 275 GB; kept aft
 # | `AccumulateGrad` | the leaf `w` | none |
 #
 # Five nodes, five edges. `AccumulateGrad` is where a gradient ends up: it adds what arrives to `variable.grad`, and
-# its attribute `variable` is the leaf itself. `x` is read twice, but has one node, which two edges reach.
+# its attribute `variable`, which no other kind of node has, is the leaf itself. `x` is read twice, but has one node,
+# which two edges reach.
 #
 # Each entry of `next_functions` is a pair `(node, i)`; `i` says which output of that node was read, and does not
 # matter here. An input that needs no gradient (data, a mask, the result of `detach()`) has the entry `(None, 0)`: no
@@ -113,7 +116,7 @@ plots.show(figure, alt="Bars: weights 350 GB; kept by the graph 275 GB; kept aft
 # <details><summary>Hint 3</summary>
 #
 # Python gives up at about a thousand nested calls. A list of the nodes that still wait to be looked at has no such
-# limit.
+# limit. Nodes are hashable: a set or a dictionary finds one at once, where a list is searched from its start.
 #
 # </details>
 
@@ -139,10 +142,11 @@ def walk(output: Shaped[Tensor, "*shape"]) -> Graph:
         nodes: every node that can be reached from ``output.grad_fn`` (itself included), each once, in any order.
         edges: one pair (node, next node) for every entry of ``node.next_functions`` that is not None, in any order.
             ``h + h`` has two entries for ``h``, and so two equal edges.
-        leaves: the `variable` of every AccumulateGrad node, each once, in any order.
+        leaves: the `variable` of every AccumulateGrad node, each once, in any order. Two leaves are two, even if their
+            values are equal or their memory is the same.
 
     Raises:
-        ValueError: if `output` has no `grad_fn`.
+        ValueError: if `output` has no `grad_fn`: a leaf, or a tensor that needs no gradient.
 
     A graph may be tens of thousands of nodes deep.
     """
@@ -218,6 +222,28 @@ check.that(
     len(_graph.leaves) == 1 and _graph.leaves[0] is _a,
     f"walk(d).leaves for b = a * a; c = b * data; d = c + c.detach() has {len(_graph.leaves)} entries; "
     "it should hold a, once",
+)
+check.raises(ValueError, "walk(data), where data needs no gradient", walk, _data)
+check.raises(ValueError, "walk(c.detach())", walk, _c.detach())
+# leaves are told apart by identity, and so are nodes, whichever of their outputs is read
+_zero, _one = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
+_shared = _one.detach().requires_grad_()
+_graph = walk((_zero * _one + _shared).sum())
+check.equal(
+    sorted(map(id, _graph.leaves)),
+    sorted(map(id, [_zero, _one, _shared])),
+    "the ids of the leaves of (a * b + c).sum(), three leaves with equal values, b and c on the same memory",
+    hint="biases that all start as zeros are different leaves, and so are two tensors on one storage: each has an "
+    "AccumulateGrad node of its own",
+)
+_top, _, _bottom = (_a.new_ones(3, 5) * _a[:1]).unbind()
+_graph = walk(_top * _bottom)
+check.equal(
+    (len(_graph.nodes), len(_graph.edges)),
+    (5, 5),
+    "the numbers of nodes and edges of top * bottom, for top, _, bottom = (ones * a[:1]).unbind()",
+    likely={"unbind is one node with three outputs: the i of (node, i) makes no second node": (6, 6)},
+    hint="unbind is one node with three outputs",
 )
 # doubling: 2^k paths, k + 1 nodes; small first, so that a walk over paths fails before it runs for ever
 for _k in (3, 7, 60):
@@ -339,13 +365,15 @@ class SavedBytes:
         ledger.by_section  # {"attention": 123456}
 
     A saved tensor counts with the size of its whole storage. A storage counts once in the life of a ledger: in the
-    section that is open when it is first saved. The storages of `held` never count, whichever view of them is saved.
+    section that is open when it is first saved. The storages of `held` never count, whichever view of them is saved or
+    given as held. A tensor that is not among `held` counts, also if it is a parameter.
 
     Sections do not nest. The graphs of earlier sections are still alive when a later one runs, so one address means
-    one storage. Backward gives the same gradients as without the ledger.
+    one storage. Backward gives the same gradients as without the ledger, and the ledger keeps no memory alive: that is
+    up to the graph.
     """
 
-    # name -> bytes, in the order in which the names came up; 0 for a section that saved nothing
+    # name -> bytes, in the order in which the names came up; 0 for a section that saved nothing; read between sections
     by_section: dict[str, int]
 
     def __init__(self, held: Iterable[Shaped[Tensor, "..."]] = ()) -> None:
@@ -357,7 +385,7 @@ class SavedBytes:
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
-        """Count what is saved inside the block under `name`. A name that is used again adds to its entry."""
+        """Count what is saved inside the block, and only there, under `name`. A name used again adds to its entry."""
         ### BEGIN SOLUTION
         self.by_section.setdefault(name, 0)
 
@@ -512,12 +540,74 @@ check.equal(
 with _ledger.section("nothing"):
     _y4 = _y3 + 1.0
 check.equal(_ledger.by_section.get("nothing"), 0, "the entry of a section in which nothing is saved")
+_before = dict(_ledger.by_section)
+_late = (_row * 5.0).exp()
+check.equal(
+    dict(_ledger.by_section),
+    _before,
+    "by_section after an exp outside of any section",
+    hint="the hooks are still on; `with saved_tensors_hooks(...)` takes them off at the end of its block",
+)
 _g1 = torch.autograd.grad((_y.sum() + _y2.sum() + _y3.sum()), (_x, _row))
 _want = torch.zeros(60, 50, dtype=torch.float64)
 _want[:2, :5] = (_x.detach() + 1)[:2, :5].cos()
 check.close(_g1[0], _want, "the gradient of x after the ledger watched (x + 1)[:2, :5].sin()", terms=4)
 _want = 2 * 60 * (2 * _row.detach()).cos() + 3 * (3 * _row.detach()).exp()
 check.close(_g1[1], _want, "the gradient of row after the ledger watched three sections", terms=60)
+# the storage decides: slices of held tensors, held slices, a slice without a base, a parameter that nobody holds
+_wide, _tall, _part = randn(6, 8).requires_grad_(), randn(9, 8).requires_grad_(), randn(5, 8).requires_grad_()
+_ledger = SavedBytes(held=[_wide, _tall[2:]])
+with _ledger.section("slices"):
+    _y = _part[:4] * _wide[2:] + _part[:4] * _tall[:4]
+check.equal(
+    _ledger.by_section,
+    {"slices": 5 * 8 * 8},
+    "by_section for h[:4] * w[2:] + h[:4] * v[:4], h of shape (5, 8), where w and v[2:] are held",
+    hint="a slice begins at another address than its storage; what is held is the storage",
+)
+_ledger, _cut = SavedBytes(), randn(60, 50)[:2, :5].detach()
+with _ledger.section("detached slice"):
+    _y = _cut * _part[0, :5]
+check.equal(
+    _ledger.by_section,
+    {"detached slice": 60 * 50 * 8},
+    "by_section for a saved 2 x 5 slice, detached, of a 60 x 50 float64 tensor",
+    likely={"a detached slice has no base, but keeps the whole storage: ask the storage": {"detached slice": 80}},
+)
+_ledger, _free = SavedBytes(), nn.Parameter(randn(4, 3))
+with _ledger.section("parameter"):
+    _y = _free.exp() * _free
+check.equal(
+    _ledger.by_section,
+    {"parameter": 2 * 4 * 3 * 8},
+    "by_section for p.exp() * p, where the parameter p is not held",
+    likely={"p is a parameter, but not among held: it counts": {"parameter": 4 * 3 * 8}},
+)
+# two views of one storage keep their own values; what the ledger saw dies with the graph
+_ledger = SavedBytes()
+with _ledger.section("halves"):
+    _z = _x + 1.0
+    _y = _z[:30].sin() + _z[30:].cos()
+_got = torch.autograd.grad(_y.sum(), _x)[0]
+_want = torch.cat([(_x[:30] + 1.0).cos(), -(_x[30:] + 1.0).sin()]).detach()
+check.close(
+    _got,
+    _want,
+    "the gradient of z[:30].sin() + z[30:].cos() after the ledger watched",
+    terms=4,
+    hint="two views of one storage are two tensors; unpack has to give back the one that pack got",
+)
+with _ledger.section("exp"):
+    _t = (_row * 2.0).exp()
+_storage = WeakSet([_t.untyped_storage()])
+del _t
+gc.collect()
+check.equal(
+    len(_storage),
+    0,
+    "the number of storages that the ledger keeps alive when the graph is gone",
+    hint="remember addresses and sizes, not tensors: who measures memory should not fill it",
+)
 # biases, layer norm, softmax, integer indices, and a weight that two layers share
 _b, _v, _d = int(rng.integers(3, 6)), 11, 7
 _table, _ids = randn(_v, _d, dtype=torch.float32).requires_grad_(), torch.from_numpy(rng.integers(0, _v, (_b, 5)))
@@ -721,7 +811,7 @@ class SwiGLU(torch.autograd.Function):
 
         Args:
             ctx: the node. Tensors are kept with ``ctx.save_for_backward`` and in no other way.
-            gate, up: of the same shape and floating-point dtype.
+            gate, up: of the same shape and floating-point dtype, 16 bit included; of any size, sign and strides.
 
         Returns:
             A new tensor of that shape and dtype. Of all the memory that is allocated here, it alone stays alive.
@@ -737,7 +827,10 @@ class SwiGLU(torch.autograd.Function):
     def backward(
         ctx: Any, grad: Float[Tensor, "*shape"]
     ) -> tuple[Float[Tensor, "*shape"] | None, Float[Tensor, "*shape"] | None]:
-        """(gradient of gate, gradient of up), given that of the output; None for an input that needs none."""
+        """(gradient of gate, gradient of up), given that of the output; None for an input that needs none.
+
+        `grad` is not written to: other nodes may read the same tensor. Nobody differentiates a second time.
+        """
         ### BEGIN SOLUTION
         gate, up = ctx.saved_tensors
         sigmoid = torch.sigmoid(gate)
@@ -792,6 +885,8 @@ for _shape, _dtype, _scale in [
     ((2, 3, 5), torch.float32, 1),
     ((1, 9), torch.float64, 30),
     ((6, 5), torch.float64, 1),
+    ((3, 5), torch.bfloat16, 1),
+    ((3, 5), torch.float16, 1),
 ]:
     _g, _u = ((_scale * randn(*_shape)).to(_dtype).requires_grad_() for _ in range(2))
     if _shape == (6, 5):
@@ -806,6 +901,27 @@ for _shape, _dtype, _scale in [
     check.close(_y.detach(), _ref.detach(), f"SwiGLU.apply(gate, up) {_call}", terms=4, dtype=_dtype)
     check.close(_got[0], _want[0], f"the gradient of gate {_call}", terms=40)
     check.close(_got[1], _want[1], f"the gradient of up {_call}", terms=40)
+# where e^g overflows, and where the gate is 0
+for _dtype in (torch.float32, torch.float64):
+    _g = torch.tensor([-1000.0, -100.0, -20.0, 0.0, 20.0, 100.0, 1000.0], dtype=_dtype).requires_grad_()
+    _u, _out = (1.0 + torch.rand(7, dtype=_dtype)).requires_grad_(), 1.0 + torch.rand(7, dtype=_dtype)
+    _y, _ref = SwiGLU.apply(_g, _u), F.silu(_g) * _u
+    _got, _want = (torch.autograd.grad(_z, (_g, _u), _out) for _z in (_y, _ref))
+    _call = "at gate = -1000, -100, -20, 0, 20, 100, 1000"
+    _story = "e^1000 is inf, and inf / inf is NaN; torch.sigmoid is safe at both ends. Nothing may be divided by gate"
+    check.close(_y.detach(), _ref.detach(), f"SwiGLU.apply(gate, up) {_call}", terms=4, dtype=_dtype, hint=_story)
+    check.close(_got[0], _want[0], f"the gradient of gate {_call}", terms=40, hint=_story)
+    check.close(_got[1], _want[1], f"the gradient of up {_call}", terms=40, hint=_story)
+# no copies of inputs with other strides
+_g, _u = randn(64, 66).requires_grad_().chunk(2, -1)
+with Allocations() as _memory:
+    _y = SwiGLU.apply(_g, _u)
+check.equal(
+    _memory.alive() - _y.nbytes,
+    0,
+    "bytes alive besides the result, for gate and up that are the two halves of one matrix",
+    hint="contiguous() copies a tensor whose rows do not follow each other; what is saved should be the input itself",
+)
 # against finite differences, so that a wrong forward cannot hide
 _g, _u = randn(3, 2).requires_grad_(), randn(3, 2).requires_grad_()
 _h = 1e-5  # central differences in float64: truncation h^2 and rounding eps / h are both near 1e-10
@@ -827,6 +943,20 @@ for _time in ("", ", a second time with retain_graph=True"):
             terms=40,
             hint="every call has a ctx of its own; what is stored anywhere else is overwritten by the next call",
         )
+# two calls with different needs
+_g, _u, _data = randn(5, 3).requires_grad_(), randn(5, 3).requires_grad_(), randn(5, 3)
+_y, _ref = SwiGLU.apply(_g, _u) + SwiGLU.apply(_data, _u), (F.silu(_g) + F.silu(_data)) * _u
+_got = torch.autograd.grad(_y.sum(), (_g, _u), allow_unused=True)
+_want = torch.autograd.grad(_ref.sum(), (_g, _u))
+for _i, _name in enumerate(("gate", "up")):
+    check.close(
+        _got[_i],
+        _want[_i],
+        f"the gradient of {_name} for SwiGLU(gate, up) + SwiGLU(data, up)",
+        terms=40,
+        hint="every call has a ctx of its own; what is stored anywhere else is overwritten by the next call",
+    )
+check.close(SwiGLU.apply(_data, _data), F.silu(_data) * _data, "SwiGLU.apply on two inputs without gradient", terms=4)
 # what is kept, and what backward returns, when an input needs no gradient
 for _needs in [(True, True), (True, False), (False, True)]:
     _g, _u = (randn(64, 33).requires_grad_(n) for n in _needs)
@@ -847,7 +977,9 @@ for _needs in [(True, True), (True, False), (False, True)]:
         _kept <= _allowed,
         f"SwiGLU keeps {len(_kept)} tensors for backward {_call}; allowed: {'gate and up' if _needs[0] else 'gate'}",
     )
-    _result = SwiGLU.backward(_y.grad_fn, randn(64, 33))
+    _out = randn(64, 33)
+    with check.unchanged(f"SwiGLU.backward(ctx, grad) {_call}", _out):  # other nodes may read the same tensor
+        _result = SwiGLU.backward(_y.grad_fn, _out)
     check.that(
         isinstance(_result, tuple) and len(_result) == 2,
         f"SwiGLU.backward returned {'a ' + type(_result).__name__ if not isinstance(_result, tuple) else len(_result)}"
@@ -871,9 +1003,10 @@ for _needs in [(True, True), (True, False), (False, True)]:
 #
 # What backward has to do, given the gradient $\bar y$ of the result $y = f(x)$:
 #
-# 1. run $f(x)$ again, this time recording a graph, on a copy of $x$ that is cut off from the outer graph;
+# 1. run $f(x)$ again, this time recording a graph, on an $x$ that is cut off from the outer graph (`x.detach()`: a
+#    new tensor on the same memory);
 # 2. run backward through this small new graph, starting with $\bar y$ (`torch.autograd.backward(y, grad)`). This adds
-#    to the `.grad` of every parameter that $f$ uses, and leaves $\bar x$ in the `.grad` of the copy;
+#    to the `.grad` of every parameter that $f$ uses, and leaves $\bar x$ in the `.grad` of that tensor;
 # 3. return $\bar x$, and drop the small graph.
 #
 # The second run must be the same function as the first. Dropout makes that interesting: it draws random numbers, and
@@ -943,18 +1076,23 @@ def checkpoint(f: Callable[..., Tensor], *args: Shaped[Tensor, "..."]) -> Float[
     """f(*args), without keeping what f computes on the way (Chen et al. 2016, arXiv 1604.06174).
 
     Args:
-        f: a function from tensors to one tensor. It may also read parameters that are not among `args`, and draw
-            random numbers from torch's default CPU generator. It does not write to its arguments.
-        args: tensors. At least one requires a gradient; others may not (integer indices, masks, data).
+        f: a function from tensors to one tensor. It may also read parameters (leaves) that are not among `args`, and
+            draw random numbers from torch's default CPU generator. It does not write to its arguments.
+        args: tensors. At least one requires a gradient; others may not (integer indices, masks, data). `f` need not
+            use them all.
 
     Returns:
-        The value of ``f(*args)``. Of the memory that `f` allocated, only that of the result stays alive.
+        The value of ``f(*args)``. Kept besides: `f`, `args` themselves (no copies) and the state of the generator. Of
+        the memory that `f` allocates, only that of the result stays alive: after the call, and again after backward,
+        even if the result is still held.
 
-    ``loss.backward()`` adds to the `.grad` of every leaf among or behind `args`, and of every parameter that `f` reads,
-    what it would add without the checkpoint. (Gradients are asked for with `.backward()`, not `torch.autograd.grad`.)
+    ``loss.backward()``, called once, adds to the `.grad` of every leaf among or behind `args`, and of every parameter
+    that `f` reads, what it would add without the checkpoint; an argument that `f` does not use may get None or zeros.
+    (Gradients are asked for with `.backward()`, not `torch.autograd.grad`.)
 
-    `f` runs exactly twice: now, and once in backward, where it draws the same random numbers as now. Now, the random
-    generator moves as it does in ``f(*args)``; backward leaves it in the state in which backward found it.
+    `f` runs exactly twice: now, and once in backward, where it draws the same random numbers as now. (If the graph of
+    `f` saves no tensor, as for x + 1, the second run may be left out.) Now, the random generator moves as it does in
+    ``f(*args)``; backward leaves it in the state in which backward found it.
     """
     return Checkpoint.apply(f, *args)
 
@@ -1032,6 +1170,15 @@ with check.forbid(*ready_made, because="write the checkpoint yourself"):
         )
     check.that(_data.grad is None, "checkpoint(f, …, data, …): data needs no gradient, yet data.grad is set")
 
+    # an argument that f does not use
+    _idle = randn(3, 2).requires_grad_()
+    _plain = gradients(lambda: _f(_ids, _table, _data, _scale), _scale, _idle)
+    _mine = gradients(
+        lambda: checkpoint(lambda i, t, d, s, _: _f(i, t, d, s), _ids, _table, _data, _scale, _idle.T), _scale, _idle
+    )
+    for _got, _want, _name in zip(_mine[1:], _plain[1:], ("scale.grad", "idle.grad"), strict=True):
+        check.close(_got, _want, f"{_name} of checkpoint(f, …, scale, idle.T), where f does not use its last argument")
+
     _z = randn(5, 3).requires_grad_()
     _plain = gradients(lambda: _z.sin() * _z.exp(), _z)
     _mine = gradients(lambda: checkpoint(lambda p, q: p.sin() * q.exp(), _z, _z), _z)
@@ -1102,9 +1249,26 @@ with check.forbid(*ready_made, because="write the checkpoint yourself"):
     check.that(_y.requires_grad, "the result of checkpoint(f, x, mask) requires no gradient: x was cut off")
     _y.square().sum().backward()
     check.equal(len(_runs), 2, "how often f ran in checkpoint(f, x, mask) and backward")
+    gc.collect()
+    _alive = sum(_m.alive() for _m in _runs)
+    check.that(
+        _alive <= _y.nbytes,
+        f"after backward through y = checkpoint(f, x, mask), {_alive} bytes of what the two runs of f allocated are "
+        f"alive; expected those of y, {_y.nbytes}. The graph of the second run has to go when its backward is done.",
+    )
     del _y
     gc.collect()
     check.equal(sum(_m.alive() for _m in _runs), 0, "bytes that f allocated and that are alive when the result is gone")
+
+    # no copies of the arguments; the state of the generator is about 5 KB
+    _x = randn(3000, 6).requires_grad_()
+    with Allocations() as _memory:
+        _y = checkpoint(_layer, _x)
+    check.that(
+        _memory.alive() - _y.nbytes < _x.nbytes / 2,
+        f"checkpoint(f, x) keeps {_memory.alive() - _y.nbytes} bytes of new memory besides its result, x has "
+        f"{_x.nbytes}; keep x itself: x.detach() is a new tensor on the same memory, x.clone() a copy",
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1191,8 +1355,8 @@ def schedule_cost(sizes: Sequence[int]) -> tuple[int, int]:
     """(peak, reruns) of a chain of layers that is cut into segments of the given sizes.
 
     Args:
-        sizes: the number of layers of each segment, in the order of the forward pass; at least one segment, each
-            of at least one layer.
+        sizes: a list or tuple, which is not changed: the number of layers of each segment, in the order of the
+            forward pass; at least one segment, each of at least one layer.
 
     Returns:
         peak: the largest number of units held at any moment, in the model above.
@@ -1272,7 +1436,10 @@ for _sizes in [[1], [1, 12], [12, 1], [5, 4, 3, 2, 1], [1, 2, 3, 4, 5], [2, 9, 1
     )
 for _ in range(20):
     _sizes = [int(size) for size in rng.integers(1, 9, rng.integers(1, 8))]
-    check.equal(tuple(schedule_cost(_sizes)), _simulate(_sizes), f"schedule_cost({_sizes})")
+    check.equal(tuple(schedule_cost(tuple(_sizes))), _simulate(_sizes), f"schedule_cost({tuple(_sizes)})")
+    _copy = list(_sizes)
+    schedule_cost(_sizes)
+    check.equal(_sizes, _copy, f"sizes after schedule_cost({_copy}): it belongs to the caller")
 # min over k of k - 1 + floor(n / k) is floor(sqrt(4 n + 1)) - 1: a closed form for the best even schedule
 for _n in [1, 2, 3, 5, 10, 17, 36, 99, 1000, int(rng.integers(200, 900))]:
     _k = best_segments(_n)
@@ -1422,15 +1589,16 @@ def jvp(
     """(f(x), J v) by reverse mode alone.
 
     Args:
-        f: differentiable; its output depends on its input, and may have any shape.
-        x: where; any shape. It is not changed, nor is its `.grad`, nor whether it requires a gradient.
-        v: the direction, in the shape and dtype of x.
+        f: differentiable; its output depends on its input, and may have any shape. It may read parameters.
+        x: where; any shape. It is not changed, nor whether it requires a gradient.
+        v: the direction, in the shape and dtype of x; it may be x itself.
 
     Returns:
-        f(x), and J v in the same shape; both need no graph.
+        f(x), and J v in the same shape and dtype; neither requires a gradient (a graph would stay alive with it).
 
-    `f` is called once, and backward runs through its graph at most twice, whatever the shapes. Only
-    `torch.autograd.grad` differentiates (no forward mode, no finite differences).
+    `f` is called once, and each node of its graph runs backward at most twice, whatever the shapes. Only
+    `torch.autograd.grad` differentiates (nothing from `torch.func` or `torch.autograd.functional`, no forward mode, no
+    finite differences). No `.grad` changes: neither that of x nor that of a parameter.
     """
     ### BEGIN SOLUTION
     x = x.detach().requires_grad_()
@@ -1484,6 +1652,7 @@ for _name, _f, _shape in [
     ("a linear map from 20 numbers to 11", lambda t: _m3 @ t, (20,)),
     ("a map from shape (2, 3) to one number", lambda t: (t**3).sum(), (2, 3)),
     ("a map from 7 numbers to the first 3, scaled by the last", lambda t: t[:3] * t[-1], (7,)),
+    ("exp, whose node saves its own output", lambda t: t.exp(), (6,)),
 ]:
     _x, _v = 0.5 * randn(*_shape), randn(*_shape)
     _jacobian = torch.autograd.functional.jacobian(_f, _x)  # outputs x inputs
@@ -1496,7 +1665,9 @@ for _name, _f, _shape in [
             "torch.func.linearize",
             "torch.func.jacfwd",
             "torch.func.jacrev",
+            "torch.func.vjp",
             "torch.autograd.functional.jvp",
+            "torch.autograd.functional.vjp",
             "torch.autograd.functional.jacobian",
             "torch.autograd.forward_ad.make_dual",
             because="differentiate twice with torch.autograd.grad",
@@ -1507,14 +1678,22 @@ for _name, _f, _shape in [
         isinstance(_got, tuple) and len(_got) == 2,
         f"jvp for {_name}: expected the pair (f(x), J v), got {type(_got).__name__}",
     )
-    check.close(_got[0], _want[0], f"jvp(f, x, v)[0] for {_name}", terms=40)
+    check.close(_got[0], _want[0], f"jvp(f, x, v)[0] for {_name}", terms=40, dtype=torch.float64)
     check.close(
         _got[1],
         _want[1],
         f"jvp(f, x, v)[1] for {_name}",
         terms=80,
+        dtype=torch.float64,
         likely={"this is f(x) itself": _want[0]},
-        hint="J v has the shape of f(x); the second backward goes with respect to u, weighted by v",
+        hint="J v has the shape of f(x); the second backward goes with respect to u, weighted by v. u is a tensor of "
+        "its own: J^T u can depend on f(x) by another way",
+    )
+    check.equal(
+        (_got[0].requires_grad, _got[1].requires_grad),
+        (False, False),
+        f"requires_grad of f(x) and J v, which jvp returns for {_name}",
+        hint="such a result keeps the whole graph alive: detach it",
     )
     check.that(
         _Probe.forwards == 1 and _Probe.backwards <= 2,
@@ -1525,6 +1704,14 @@ _x = randn(4).requires_grad_()
 _got = jvp(lambda t: t.square(), _x, torch.ones(4, dtype=torch.float64))
 check.close(_got[1], 2 * _x.detach(), "jvp(square, x, ones)[1], where x requires a gradient")
 check.that(_x.requires_grad and _x.grad is None, "jvp(f, x, v): x.requires_grad or x.grad changed")
+_theta = randn(4).requires_grad_()
+_got = jvp(lambda t: (t * _theta).square(), _x, _x)
+check.close(_got[1], (2 * _theta**2 * _x**2).detach(), "jvp(f, x, x)[1] for f(x) = (x * theta)^2", terms=4)
+check.that(
+    _theta.grad is None,
+    "jvp(f, x, v), where f reads a parameter, wrote to its .grad: .backward() fills the .grad of every leaf, "
+    "torch.autograd.grad only returns what it is asked for",
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1558,14 +1745,15 @@ def hvp(
 
     Args:
         f: twice differentiable, from a tensor to a tensor of shape (); its gradient depends on x.
-        x: where; any shape. It is not changed, nor is its `.grad`, nor whether it requires a gradient.
-        v: the direction, in the shape and dtype of x.
+        x: where; any shape. It is not changed, nor whether it requires a gradient.
+        v: the direction, in the shape and dtype of x; a constant, also if it requires a gradient or is x itself.
 
     Returns:
-        H v in the shape of x; it needs no graph.
+        H v in the shape and dtype of x; it does not require a gradient.
 
-    `f` is called once, backward runs through its graph at most three times, and no tensor is made that is larger than
-    the largest of x and of what f makes. Only `torch.autograd.grad` differentiates.
+    `f` is called once, each node of its graph runs backward at most three times, and no tensor is made that is larger
+    than the largest of x and of what f makes. Only `torch.autograd.grad` differentiates. No `.grad` changes, also not
+    that of a parameter that f reads.
     """
     ### BEGIN SOLUTION
     x = x.detach().requires_grad_()
@@ -1654,12 +1842,18 @@ for _name, _f, _shape, _formula in _functions:
         _want,
         f"hvp(f, x, v) for {_name}",
         terms=400,
+        dtype=torch.float64,
         hint="v weights the gradient before it is differentiated again",
     )
     check.that(
         _Identity.forwards == 1 and _Identity.backwards <= 3,
         f"hvp for {_name}: f ran {_Identity.forwards} times (expected 1), backward through it {_Identity.backwards} "
         "times (at most 3); one pass for each row of H is too many",
+    )
+    check.that(
+        not _got.requires_grad,
+        f"hvp for {_name}: H v requires a gradient, and so keeps the whole graph alive; only the first of the two "
+        "gradients needs create_graph=True",
     )
     if _shape == (80,):
         check.that(
@@ -1670,6 +1864,20 @@ _x = randn(4).requires_grad_()
 _got = hvp(lambda t: (t**3).sum(), _x, torch.ones(4, dtype=torch.float64))
 check.close(_got, 6 * _x.detach(), "hvp(cube, x, ones), where x requires a gradient", terms=2)
 check.that(_x.requires_grad and _x.grad is None, "hvp(f, x, v): x.requires_grad or x.grad changed")
+_theta = randn(4).requires_grad_()
+_want = (6 * _theta * _x**2).detach()
+check.close(
+    hvp(lambda t: (_theta * t**3).sum(), _x, _x),
+    _want,
+    "hvp(f, x, x), where x requires a gradient",
+    terms=4,
+    likely={"v is a direction, a constant, even if it is x: this is H x + the gradient": _want * 1.5},
+)
+check.that(
+    _theta.grad is None and _x.grad is None,
+    "hvp(f, x, v), where f reads a parameter, wrote to a .grad: .backward() fills the .grad of every leaf, "
+    "torch.autograd.grad only returns what it is asked for",
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1731,7 +1939,7 @@ class Var:
 
 @dataclass(frozen=True)
 class Instruction:
-    """out = op(*args, **kwargs); an argument is a Var or a constant (number, string, None, dtype, tuple of these)."""
+    """out = op(*args, **kwargs); an argument is a Var, a constant (number, string, None, dtype) or a tuple of these."""
 
     out: Var
     op: Callable[..., Any]
@@ -1740,8 +1948,8 @@ class Instruction:
     effect: bool = False
 
     def reads(self) -> set[Var]:
-        """The values that the instruction reads."""
-        return {a for a in (*self.args, *self.kwargs.values()) if isinstance(a, Var)}
+        """The values that the instruction reads, also in tuples, as in cat((a, b))."""
+        return {a for a in tree_leaves((self.args, self.kwargs)) if isinstance(a, Var)}
 
     def __str__(self) -> str:
         name = str(self.op) if hasattr(self.op, "_schema") else self.op.__name__
@@ -1813,9 +2021,9 @@ def dce(trace: Trace) -> Trace:
     """Dead-code elimination.
 
     Returns:
-        A new trace with the same inputs and outputs, and those instructions of `trace.body`, unchanged and in their
+        A trace with the same inputs and outputs, and those instructions of `trace.body`, unchanged and in their
         order, that have an effect, or on which an output or an instruction with an effect depends, directly or
-        through others. `trace` is not changed.
+        through others. The given `trace` is not changed.
     """
     ### BEGIN SOLUTION
     live, body = set(trace.outputs), []
@@ -1850,7 +2058,7 @@ check.equal(
     likely={"d is dead, and c is read by d alone: both go": [c, z]},
 )
 ### BEGIN HIDDEN TESTS
-_p, _q, _r, _s, _t, _u, _v = map(Var, "pqrstuv")
+_p, _q, _r, _s, _t, _u, _v, _w, _z = map(Var, "pqrstuvwz")
 # what an effect reads is live; a Var may stand in kwargs; unused inputs stay; an output may be an input, or stand twice
 _seen = []
 
@@ -1868,21 +2076,24 @@ _trace = Trace(
         Instruction(_t, _note, (_r,), effect=True),
         Instruction(_u, torch.clamp, (_p,), {"min": _s}),
         Instruction(_v, torch.mul, (_u, 3.0)),
+        Instruction(_w, torch.neg, (_q,)),
+        Instruction(_z, torch.cat, ((_w, _p), 0)),
     ),
-    (_u, _p, _u),
+    (_u, _p, _u, _z),
 )
 _copy = Trace(_trace.inputs, tuple(_trace.body), _trace.outputs)
 _short = dce(_trace)
 check.equal(_trace, _copy, "the trace itself after dce(trace): a pass returns a new one")
 check.equal(
     [i.out.name for i in _short.body],
-    ["r", "s", "t", "u"],
-    "the values kept of r = exp(p); s = p + 2; t = note(r) (effect); u = clamp(p, min=s); v = 3 u; return u, p, u",
-    hint="an effect keeps alive what it reads; a Var may stand in kwargs",
+    ["r", "s", "t", "u", "w", "z"],
+    "the values kept of r = exp(p); s = p + 2; t = note(r) (effect); u = clamp(p, min=s); v = 3 u; w = -q; "
+    "z = cat((w, p)); return u, p, u, z",
+    hint="an effect keeps alive what it reads; a Var may stand in kwargs and in a tuple (ask reads())",
 )
 check.equal(
     (tuple(_short.inputs), tuple(_short.outputs)),
-    ((_p, _q), (_u, _p, _u)),
+    ((_p, _q), (_u, _p, _u, _z)),
     "inputs and outputs of that trace after dce",
     hint="a caller still passes every input, and expects every output, also one that is an input or stands twice",
 )
@@ -1950,9 +2161,10 @@ check.close(_results[1][1], _results[0][1], "the gradient of a trace with two dr
 #
 # "The same thing" means: the same `op`, the same arguments in the same order, the same keyword arguments in any
 # order, and no effect on either. Python has a trap here: `1 == 1.0 == True`, but `mul(n, 1)` and `mul(n, 1.0)` give
-# an integer and a floating-point tensor. Constants are the same if value *and* type are. Whether `add(a, b)` and
-# `add(b, a)` are merged is up to you (the tests contain no such pair); `sub(a, b)` and `sub(b, a)` must not be. No
-# dead code is removed: that is the other pass.
+# an integer and a floating-point tensor. Constants are the same if value *and* type are, in tuples too. (Zeros with a
+# sign and NaN do not occur.) Whether `add(a, b)` and `add(b, a)` are merged is up to you (the tests contain no such
+# pair), but what stays keeps its arguments in their places; `sub(a, b)` and `sub(b, a)` must not be merged. No dead
+# code is removed: that is the other pass.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1967,6 +2179,12 @@ check.close(_results[1][1], _results[0][1], "the gradient of a trace with two dr
 # names does the key use, those before or after the replacement?
 #
 # </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `run` above shows how to replace every `Var` in nested tuples: `tree_map`.
+#
+# </details>
 
 
 # %% exercise="cse" minutes=25 difficulty=3
@@ -1974,14 +2192,15 @@ def cse(trace: Trace) -> Trace:
     """Common-subexpression elimination (as in functorch's fx_graph_cse).
 
     Two instructions compute the same if, after the replacements made so far, they have the same `op`, the same `args`
-    in order and the same `kwargs` in any order, and neither has an effect. Constants are the same if value and type
-    are: 1, 1.0 and True differ. Constants may stand in tuples, such as (0, 1).
+    in order and the same `kwargs` in any order, and neither has an effect. Operations are the same if they are equal
+    (==); two may share a name. Constants are the same if value and type are: 1, 1.0 and True differ. Both Vars and
+    constants may stand in tuples: cat((a, b)), sum(a, (0, 1)).
 
     Returns:
         A new trace with the same inputs. Of instructions that compute the same, the first stays, and its value replaces
-        the others, in every later args and kwargs, and in the outputs, which keep their number and order. All else
-        stays, in its order. Nothing is removed because it is dead, and no argument changes its place.
-        `trace` is not changed.
+        the others, in every later args and kwargs, tuples included, and in the outputs, which keep their number and
+        order. All else stays, in its order. Nothing is removed because it is dead, and no argument changes its place.
+        The given `trace` is not changed.
     """
     ### BEGIN SOLUTION
     first: dict[Any, Var] = {}  # what is computed -> the value that holds it
@@ -1993,8 +2212,7 @@ def cse(trace: Trace) -> Trace:
         return type(argument), parts
 
     for old in trace.body:
-        args = tuple(same.get(a, a) if isinstance(a, Var) else a for a in old.args)
-        kwargs = {k: same.get(a, a) if isinstance(a, Var) else a for k, a in old.kwargs.items()}
+        args, kwargs = tree_map(lambda a: same.get(a, a) if isinstance(a, Var) else a, (old.args, old.kwargs))
         computes = (old.op, key(args), tuple(sorted((k, key(a)) for k, a in kwargs.items())))
         if not old.effect and computes in first:
             same[old.out] = first[computes]
@@ -2056,6 +2274,13 @@ check.equal(
 _p, _q, _r, _s, _t, _u, _v, _w = map(Var, "pqrstuvw")
 
 
+def _scaled(factor):
+    def scale(t):
+        return factor * t
+
+    return scale
+
+
 def _body(*instructions):
     return tuple(Instruction(Var(f"k{i}"), *parts) for i, parts in enumerate(instructions))
 
@@ -2100,6 +2325,37 @@ for _first, _second, _merged, _why in [
         False,
         "neg(p) without an effect and neg(p) with one: an effect is never merged",
     ),
+    (
+        (torch.sum, (_p, (0, 1))),
+        (torch.sum, (_p, (False, True))),
+        False,
+        "sum(p, (0, 1)) and sum(p, (False, True)): the type of a constant counts in tuples too",
+    ),
+    (
+        (torch.full, (((2, 3), 1),)),
+        (torch.full, (((2, 3), 1.0),)),
+        False,
+        "full(((2, 3), 1)) and full(((2, 3), 1.0)): the type of a constant counts at any depth",
+    ),
+    (
+        (torch.softmax, (_p, -1)),
+        (torch.softmax, (_p, -2)),
+        False,
+        "softmax(p, -1) and softmax(p, -2): equal hashes are no equal values, and hash(-1) == hash(-2)",
+    ),
+    (
+        (_scaled(2), (_p,)),
+        (_scaled(3), (_p,)),
+        False,
+        "scale(p) and scale(p), two functions of the same name: the operation itself counts, not its name",
+    ),
+    (
+        (torch.cat, ((_p, _q),)),
+        (torch.cat, ((_q, _p),)),
+        False,
+        "cat((p, q)) and cat((q, p)): the order in a tuple matters",
+    ),
+    ((torch.cat, ((_p, _q),)), (torch.cat, ((_p, _q),)), True, "cat((p, q)) twice"),
     ((torch.sum, (_p, (0, 1))), (torch.sum, (_p, (0, 1))), True, "sum(p, (0, 1)) twice"),
     (
         (torch.sum, (_p,), {"dim": 0, "keepdim": True}),
@@ -2122,6 +2378,33 @@ for _first, _second, _merged, _why in [
         f"values computed and outputs of k0, k1 = {_why.split(':')[0]}; k2 = neg(k1); return k0, k1, k2",
         hint=_why,
     )
+# arguments stay in their places; a value is replaced in tuples too
+_trace = Trace(
+    (_q, _p),
+    _body(
+        (torch.mul, (_q, _p)),
+        (torch.add, (_q, Var("k0"))),
+        (torch.mul, (_q, _p)),
+        (torch.cat, ((Var("k2"), _p), 0)),
+        (torch.cat, ((Var("k0"), _p), 0)),
+    ),
+    (Var("k1"), Var("k3"), Var("k4")),
+)
+_got = cse(_trace)
+check.equal(
+    [(i.out.name, i.args) for i in _got.body],
+    [("k0", (_q, _p)), ("k1", (_q, Var("k0"))), ("k3", ((Var("k0"), _p), 0))],
+    "names and args of k0 = q p; k1 = q + k0; k2 = q p; k3 = cat((k2, p), 0); k4 = cat((k0, p), 0) after cse",
+    likely={
+        "a dropped value is replaced in tuples too": [
+            ("k0", (_q, _p)),
+            ("k1", (_q, Var("k0"))),
+            ("k3", ((Var("k2"), _p), 0)),
+            ("k4", ((Var("k0"), _p), 0)),
+        ],
+    },
+    hint="no argument changes its place: mul(q, p) may be recognised as mul(p, q), but stays as it was written",
+)
 # replacement in kwargs and over several steps; dead code, inputs and the given trace stay
 _trace = Trace(
     (_p, _q),

@@ -1645,6 +1645,8 @@ def cse(trace):
     leaders, alias, kept = {}, {}, []
 
     def renamed(value):
+        if isinstance(value, tuple):
+            return tuple(map(renamed, value))
         return alias.get(value, value) if isinstance(value, Var) else value
 
     for instruction in trace.body:
@@ -1675,6 +1677,8 @@ def cse(trace):
         return alike(p.args, q.args) and all(alike(p.kwargs[k], q.kwargs[k]) for k in p.kwargs)
 
     def rename(value, old, new):
+        if isinstance(value, tuple):
+            return tuple(rename(v, old, new) for v in value)
         return new if isinstance(value, Var) and value == old else value
 
     todo, done, outputs = list(trace.body), [], list(trace.outputs)
