@@ -27,7 +27,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -71,7 +71,7 @@ plots.show(figure, alt="Bars: weights 350 GB; kept by the graph 275 GB; kept aft
 # ## 1. The graph is built while you run
 #
 # PyTorch never sees your program. It sees operations, one after the other. Whenever an operation reads a tensor that
-# requires a gradient, PyTorch runs the operation's forward code and makes a **node**: an object that knows how to
+# requires a gradient, PyTorch not only computes its result but also makes a **node**: an object that knows how to
 # turn the gradient of the operation's output into the gradients of its inputs. The output points to its node in
 # `grad_fn`; the node points to the nodes of its inputs in `next_functions`. Backward walks these pointers. When the
 # output dies, so does the graph: the next forward pass builds a new one. That is why Python's `if` and `for` work
@@ -98,7 +98,7 @@ plots.show(figure, alt="Bars: weights 350 GB; kept by the graph 275 GB; kept aft
 # ### Exercise: walk the graph
 #
 # Write `walk`, which collects the nodes, the edges and the leaves behind a tensor. Tools that draw models do this. So
-# does `DistributedDataParallel` when it looks for parameters that got no gradient (`find_unused_parameters=True`).
+# does `DistributedDataParallel` when it looks for parameters that will get no gradient (`find_unused_parameters=True`).
 #
 # <details><summary>Hint 1</summary>
 #
@@ -194,6 +194,12 @@ check.equal(
 )
 check.equal(sorted(map(id, graph.leaves)), sorted([id(x), id(w)]), "the ids of walk((x * w + x).sum()).leaves")
 check.raises(ValueError, "walk(x), where x is a leaf", walk, x)
+check.equal(
+    len(walk(x.detach() * w).edges),
+    1,
+    "the number of edges of walk(x.detach() * w)",
+    likely={"the entry of an input without gradient is (None, 0): no edge": 2},
+)
 ### BEGIN HIDDEN TESTS
 # the same leaf twice in one operation, an input without a gradient, and a detached branch
 _a, _data = randn(2, 5).requires_grad_(), randn(2, 5)
@@ -225,26 +231,6 @@ check.that(
 )
 check.raises(ValueError, "walk(data), where data needs no gradient", walk, _data)
 check.raises(ValueError, "walk(c.detach())", walk, _c.detach())
-# leaves are told apart by identity, and so are nodes, whichever of their outputs is read
-_zero, _one = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
-_shared = _one.detach().requires_grad_()
-_graph = walk((_zero * _one + _shared).sum())
-check.equal(
-    sorted(map(id, _graph.leaves)),
-    sorted(map(id, [_zero, _one, _shared])),
-    "the ids of the leaves of (a * b + c).sum(), three leaves with equal values, b and c on the same memory",
-    hint="biases that all start as zeros are different leaves, and so are two tensors on one storage: each has an "
-    "AccumulateGrad node of its own",
-)
-_top, _, _bottom = (_a.new_ones(3, 5) * _a[:1]).unbind()
-_graph = walk(_top * _bottom)
-check.equal(
-    (len(_graph.nodes), len(_graph.edges)),
-    (5, 5),
-    "the numbers of nodes and edges of top * bottom, for top, _, bottom = (ones * a[:1]).unbind()",
-    likely={"unbind is one node with three outputs: the i of (node, i) makes no second node": (6, 6)},
-    hint="unbind is one node with three outputs",
-)
 # doubling: 2^k paths, k + 1 nodes; small first, so that a walk over paths fails before it runs for ever
 for _k in (3, 7, 60):
     _h = _a
@@ -270,6 +256,26 @@ check.equal(
     len(_graph.leaves), 6, "the number of leaves of walk(mlp(x)) for an MLP with three weights and three biases"
 )
 check.equal(len(set(_graph.nodes)), len(_graph.nodes), "the number of nodes of walk(mlp(x)): each once")
+# leaves are told apart by identity, and so are nodes, whichever of their outputs is read
+_zero, _one = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
+_shared = _one.detach().requires_grad_()
+_graph = walk((_zero * _one + _shared).sum())
+check.equal(
+    sorted(map(id, _graph.leaves)),
+    sorted(map(id, [_zero, _one, _shared])),
+    "the ids of the leaves of (a * b + c).sum(), three leaves with equal values, b and c on the same memory",
+    hint="biases that all start as zeros are different leaves, and so are two tensors on one storage: each has an "
+    "AccumulateGrad node of its own",
+)
+_top, _, _bottom = (_a.new_ones(3, 5) * _a[:1]).unbind()
+_graph = walk(_top * _bottom)
+check.equal(
+    (len(_graph.nodes), len(_graph.edges)),
+    (5, 5),
+    "the numbers of nodes and edges of top * bottom, for top, _, bottom = (ones * a[:1]).unbind()",
+    likely={"unbind is one node with three outputs: the i of (node, i) makes no second node": (6, 6)},
+    hint="unbind is one node with three outputs",
+)
 # deep
 _h = _a
 for _ in range(30_000):
@@ -312,9 +318,12 @@ plots.show(
 # **activations** that fill an accelerator's memory.
 #
 # PyTorch lets you watch. Inside `with saved_tensors_hooks(pack, unpack):`, every tensor that a node saves is first
-# handed to `pack(tensor)`, and whatever that returns is stored in its place. When backward needs the tensor, it calls
-# `unpack(stored)`. (The hooks can also move activations to the CPU or compress them:
-# `torch.autograd.graph.save_on_cpu` is a pair of such hooks.)
+# handed to `pack(tensor)`, and whatever that returns is stored in its place. When backward needs the tensor, it
+# calls `unpack(stored)`. One trap: an operation such as `exp` saves its own output. If `pack` returns the tensor it
+# got, the node holds its output and the output holds its node, a cycle that no garbage collector sees: without a
+# backward, that memory is never freed. So return `tensor.detach()`, a new tensor on the same memory that knows no
+# node; PyTorch ties what `unpack` returns to the graph again. (The hooks can also move activations to the CPU or
+# compress them: `torch.autograd.graph.save_on_cpu` is a pair of such hooks.)
 #
 # Counting looks easy: add up `tensor.nbytes`. It is wrong in three ways.
 #
@@ -350,7 +359,8 @@ plots.show(
 #
 # <details><summary>Hint 2</summary>
 #
-# Backward has to work as before. What does `pack` have to return for that, and `unpack`?
+# Backward has to work as before. What does `pack` have to return for that, and `unpack`? A `pack` without `return`
+# stores None.
 #
 # </details>
 
@@ -368,9 +378,9 @@ class SavedBytes:
     section that is open when it is first saved. The storages of `held` never count, whichever view of them is saved or
     given as held. A tensor that is not among `held` counts, also if it is a parameter.
 
-    Sections do not nest. The graphs of earlier sections are still alive when a later one runs, so one address means
-    one storage. Backward gives the same gradients as without the ledger, and the ledger keeps no memory alive: that is
-    up to the graph.
+    Sections do not nest. The graphs of earlier sections are still alive when a later one runs, so no address is used
+    again for another storage. Backward gives the same gradients as without the ledger. Neither the ledger nor its hooks
+    keep memory alive: it goes when the graph goes, also without a backward.
     """
 
     # name -> bytes, in the order in which the names came up; 0 for a section that saved nothing; read between sections
@@ -394,7 +404,7 @@ class SavedBytes:
             if storage.data_ptr() not in self._seen:
                 self._seen.add(storage.data_ptr())
                 self.by_section[name] += storage.nbytes()
-            return tensor
+            return tensor.detach()  # an output that its own node holds would never be freed
 
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             yield
@@ -491,6 +501,17 @@ with torch.no_grad():
     expected_w2 = h.T @ torch.ones(32, 10)
 check.close(grads[1], expected_w2, "the gradient of w2 after the ledger watched the forward pass", terms=32)
 
+with SavedBytes().section("exp"):
+    y = w1.exp()
+storage = WeakSet([y.untyped_storage()])
+del y
+check.equal(
+    len(storage),
+    0,
+    "the number of storages alive after y = w1.exp() in a section, and del y",
+    hint="exp's node saves its output y: pack has to return tensor.detach(); and the ledger keeps sizes, not tensors",
+)
+
 b, s, h, a = 2, 32, 96, 6
 weights, x = layer_weights(h), randn(b, s, h).bfloat16().requires_grad_()
 ledger = SavedBytes(held=weights.values())
@@ -506,6 +527,7 @@ check.close(
         "query, key and value are views of one storage: its whole size counts": s * b * h * (28 + 2 * a * s / h),
         "query, key and value are views of one storage: it counts once": s * b * h * (44 + 2 * a * s / h),
     },
+    hint="views of one storage count once, with its whole size; a ledger starts with nothing counted",
 )
 ### BEGIN HIDDEN TESTS
 # views: a slice keeps its whole storage; an expanded row is a row; a transposed parameter is held
@@ -539,7 +561,7 @@ check.equal(
 )
 with _ledger.section("nothing"):
     _y4 = _y3 + 1.0
-check.equal(_ledger.by_section.get("nothing"), 0, "the entry of a section in which nothing is saved")
+check.equal(_ledger.by_section.get("nothing", "no entry"), 0, "the entry of a section in which nothing is saved")
 _before = dict(_ledger.by_section)
 _late = (_row * 5.0).exp()
 check.equal(
@@ -598,15 +620,15 @@ check.close(
     hint="two views of one storage are two tensors; unpack has to give back the one that pack got",
 )
 with _ledger.section("exp"):
-    _t = (_row * 2.0).exp()
-_storage = WeakSet([_t.untyped_storage()])
+    _t = (_row * 2.0).sin().exp()
+_alive = WeakSet([_t.untyped_storage(), _t.grad_fn.next_functions[0][0]._saved_self.untyped_storage()])
 del _t
 gc.collect()
 check.equal(
-    len(_storage),
+    len(_alive),
     0,
-    "the number of storages that the ledger keeps alive when the graph is gone",
-    hint="remember addresses and sizes, not tensors: who measures memory should not fill it",
+    "the number of storages that are alive when the graph of sin and exp is gone, without a backward",
+    hint="the ledger keeps addresses and sizes, not tensors; and pack returns tensor.detach()",
 )
 # biases, layer norm, softmax, integer indices, and a weight that two layers share
 _b, _v, _d = int(rng.integers(3, 6)), 11, 7
@@ -690,8 +712,8 @@ axis.set(
     xlim=(0, 40),
     title=f"One layer keeps {sum(per_value.values()):.1f} bytes per value; the paper says {34 + 5 * a * s / h:.0f}",
 )
-axis.plot([], [], "s", color=plots.RED, label="grows with the square of the sequence")
-axis.plot([], [], "s", color=plots.BLUE, label="grows with the sequence")
+axis.plot([], [], "s", color=plots.RED, label="total grows with the square of the sequence")
+axis.plot([], [], "s", color=plots.BLUE, label="total grows with the sequence")
 axis.legend(loc="lower right")
 plots.show(
     figure,
@@ -857,6 +879,7 @@ check.close(
     "the gradient of gate",
     terms=8,
     likely={
+        "this is the gradient of up: the order is that of forward's arguments": want[1],
         "product rule: g sigmoid(g) has g in both factors": out * up.detach() * sigmoid,
         "the factor up is missing": out * sigmoid * (1 + gate.detach() * (1 - sigmoid)),
         "the gradient of the output is no factor of it": want[0] / out,
@@ -877,7 +900,52 @@ check.equal(
     "the tensors that SwiGLU.apply(gate, up) saves",
     likely={"nothing came by way of ctx.save_for_backward": []},
 )
+y = SwiGLU.apply(gate.detach(), up)
+check.equal(
+    [names.get(t.data_ptr(), "another") for t in y.grad_fn.saved_tensors if t is not None],
+    ["gate"],
+    "the tensors that SwiGLU.apply saves when only up needs a gradient",
+)
+check.equal(
+    [part is not None for part in SwiGLU.backward(y.grad_fn, out)],
+    [False, True],
+    "which gradients SwiGLU.backward computes when only up needs one",
+)
 ### BEGIN HIDDEN TESTS
+# what is kept, and what backward returns, when an input needs no gradient
+for _needs in [(True, True), (True, False), (False, True)]:
+    _g, _u = (randn(64, 33).requires_grad_(n) for n in _needs)
+    with Allocations() as _memory:
+        _y = SwiGLU.apply(_g, _u)
+    _call = f"when gate.requires_grad={_needs[0]}, up.requires_grad={_needs[1]}"
+    check.equal(_memory.alive() - _y.nbytes, 0, f"bytes alive besides the result {_call}")
+    _tensors = [t for t in tree_leaves(dict(vars(_y.grad_fn))) if isinstance(t, Tensor)]
+    check.equal(
+        len(_tensors),
+        0,
+        f"the number of tensors kept as attributes of ctx {_call}",
+        hint="autograd neither sees nor frees such a tensor: use ctx.save_for_backward",
+    )
+    _kept = {t.data_ptr() for t in _y.grad_fn.saved_tensors if t is not None}
+    _allowed = {_g.data_ptr(), _u.data_ptr()} if _needs[0] else {_g.data_ptr()}
+    check.that(
+        _kept <= _allowed,
+        f"SwiGLU keeps {len(_kept)} tensors for backward {_call}; allowed: {'gate and up' if _needs[0] else 'gate'}",
+    )
+    _out = randn(64, 33)
+    with check.unchanged(f"SwiGLU.backward(ctx, grad) {_call}", _out):  # other nodes may read the same tensor
+        _result = SwiGLU.backward(_y.grad_fn, _out)
+    check.that(
+        isinstance(_result, tuple) and len(_result) == 2,
+        f"SwiGLU.backward returned {'a ' + type(_result).__name__ if not isinstance(_result, tuple) else len(_result)}"
+        f" {'' if not isinstance(_result, tuple) else 'values'}; expected one gradient for each of the two inputs",
+    )
+    check.equal(
+        tuple(part is not None for part in _result),
+        _needs,
+        f"which of the gradients SwiGLU.backward computes {_call}",
+        hint="look at ctx.needs_input_grad; return None where it is False",
+    )
 # values and gradients over shapes, dtypes, magnitudes and strides, against torch's own operator
 for _shape, _dtype, _scale in [
     ((), torch.float64, 1),
@@ -904,7 +972,7 @@ for _shape, _dtype, _scale in [
 # where e^g overflows, and where the gate is 0
 for _dtype in (torch.float32, torch.float64):
     _g = torch.tensor([-1000.0, -100.0, -20.0, 0.0, 20.0, 100.0, 1000.0], dtype=_dtype).requires_grad_()
-    _u, _out = (1.0 + torch.rand(7, dtype=_dtype)).requires_grad_(), 1.0 + torch.rand(7, dtype=_dtype)
+    _u, _out = (1.0 + randn(7, dtype=_dtype).abs()).requires_grad_(), 1.0 + randn(7, dtype=_dtype).abs()
     _y, _ref = SwiGLU.apply(_g, _u), F.silu(_g) * _u
     _got, _want = (torch.autograd.grad(_z, (_g, _u), _out) for _z in (_y, _ref))
     _call = "at gate = -1000, -100, -20, 0, 20, 100, 1000"
@@ -957,40 +1025,6 @@ for _i, _name in enumerate(("gate", "up")):
         hint="every call has a ctx of its own; what is stored anywhere else is overwritten by the next call",
     )
 check.close(SwiGLU.apply(_data, _data), F.silu(_data) * _data, "SwiGLU.apply on two inputs without gradient", terms=4)
-# what is kept, and what backward returns, when an input needs no gradient
-for _needs in [(True, True), (True, False), (False, True)]:
-    _g, _u = (randn(64, 33).requires_grad_(n) for n in _needs)
-    with Allocations() as _memory:
-        _y = SwiGLU.apply(_g, _u)
-    _call = f"when gate.requires_grad={_needs[0]}, up.requires_grad={_needs[1]}"
-    check.equal(_memory.alive() - _y.nbytes, 0, f"bytes alive besides the result {_call}")
-    _tensors = [t for t in tree_leaves(dict(vars(_y.grad_fn))) if isinstance(t, Tensor)]
-    check.equal(
-        len(_tensors),
-        0,
-        f"the number of tensors kept as attributes of ctx {_call}",
-        hint="autograd neither sees nor frees such a tensor: use ctx.save_for_backward",
-    )
-    _kept = {t.data_ptr() for t in _y.grad_fn.saved_tensors if t is not None}
-    _allowed = {_g.data_ptr(), _u.data_ptr()} if _needs[0] else {_g.data_ptr()}
-    check.that(
-        _kept <= _allowed,
-        f"SwiGLU keeps {len(_kept)} tensors for backward {_call}; allowed: {'gate and up' if _needs[0] else 'gate'}",
-    )
-    _out = randn(64, 33)
-    with check.unchanged(f"SwiGLU.backward(ctx, grad) {_call}", _out):  # other nodes may read the same tensor
-        _result = SwiGLU.backward(_y.grad_fn, _out)
-    check.that(
-        isinstance(_result, tuple) and len(_result) == 2,
-        f"SwiGLU.backward returned {'a ' + type(_result).__name__ if not isinstance(_result, tuple) else len(_result)}"
-        f" {'' if not isinstance(_result, tuple) else 'values'}; expected one gradient for each of the two inputs",
-    )
-    check.equal(
-        tuple(part is not None for part in _result),
-        _needs,
-        f"which of the gradients SwiGLU.backward computes {_call}",
-        hint="look at ctx.needs_input_grad; return None where it is False",
-    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1078,8 +1112,8 @@ def checkpoint(f: Callable[..., Tensor], *args: Shaped[Tensor, "..."]) -> Float[
     Args:
         f: a function from tensors to one tensor. It may also read parameters (leaves) that are not among `args`, and
             draw random numbers from torch's default CPU generator. It does not write to its arguments.
-        args: tensors. At least one requires a gradient; others may not (integer indices, masks, data). `f` need not
-            use them all.
+        args: tensors. At least one requires a gradient (else `Checkpoint.apply` makes no node, and the parameters get
+            no gradient: a known trap); others may not (integer indices, masks, data). `f` need not use them all.
 
     Returns:
         The value of ``f(*args)``. Kept besides: `f`, `args` themselves (no copies) and the state of the generator. Of
@@ -1131,7 +1165,10 @@ for got, want, name in zip(mine, plain, ("the value of checkpoint(block, x)", "x
         want,
         name,
         terms=50,
-        likely={"it stayed zero: the parameter's gradient did not flow": torch.zeros_like(want)},
+        likely={
+            "it stayed zero: the parameter's gradient did not flow": torch.zeros_like(want),
+            "twice the gradient: the second run was not cut off from the outer graph": 2 * want,
+        },
         hint="in backward, f must see the same arguments and draw the same random numbers as in forward",
     )
 runs.clear()
@@ -1150,6 +1187,10 @@ check.that(
     torch.equal(torch.get_rng_state(), before),
     "backward through checkpoint(f, x) left the random generator in another state; put back what backward found",
 )
+table, ids = randn(9, 6).requires_grad_(), torch.tensor([4, 0, 4])
+got = gradients(lambda: checkpoint(lambda i, t: t[i].exp(), ids, table), table)[1]
+want = gradients(lambda: table[ids].exp(), table)[1]
+check.close(got, want, "table.grad of checkpoint(f, ids, table), where ids are integers", terms=4)
 ### BEGIN HIDDEN TESTS
 with check.forbid(*ready_made, because="write the checkpoint yourself"):
     # several arguments: an integer one, and one without a gradient
@@ -1284,22 +1325,26 @@ def layer(x: Tensor) -> Tensor:
     return transformer_layer(x, weights, a, lambda z: Dropout.apply(z, 0.1))
 
 
-for name, run in {"plain": lambda: layer(x), "checkpoint": lambda: checkpoint(layer, x)}.items():
+for name, forward in {"plain": lambda: layer(x), "checkpoint": lambda: checkpoint(layer, x)}.items():
     with Allocations() as memory:
-        y = run()
+        y = forward()
     alive, start = memory.alive(), perf_counter()
     y.sum().backward()
-    backward = perf_counter() - start
+    backward_s = perf_counter() - start
     start = perf_counter()
-    run()
-    forward = perf_counter() - start
+    forward()
+    forward_s = perf_counter() - start
     print(
         f"{name:10}  alive after forward {alive / 2**20:6.1f} MiB = {alive / (s * b * h):5.1f} bytes per value"
-        f"   forward {forward * 1e3:4.0f} ms, backward {backward * 1e3:4.0f} ms"
+        f"   forward {forward_s * 1e3:4.0f} ms, backward {backward_s * 1e3:4.0f} ms"
     )
 del y
 
 # %% [markdown]
+# Of what the layer allocated, the result and 5 KB of generator state are left; the price is one more forward pass, in
+# backward. On a CPU that price is high for this layer: exponentials and random numbers, which only forward needs, are
+# slow there. Where matrix products rule, as on a GPU, it is about a third of a step: section 5 says why.
+#
 # ## 5. Where to checkpoint: the $\sqrt n$ schedule
 #
 # One checkpoint around the whole model saves nothing: in backward, its second run keeps everything at once. A
@@ -1307,7 +1352,7 @@ del y
 #
 # Take a chain of $n$ layers. Each keeps one **unit** for its backward, its input. Cut the chain into $k$
 # **segments**. The first $k - 1$ run under `checkpoint`, so that each keeps one unit, the input of its first layer.
-# The last segment runs plainly and keeps a unit for each of its layers: backward needs them at once, so running it
+# The last segment runs plainly and keeps a unit for each of its layers: backward needs them right away, so running it
 # twice would be a waste. Backward then goes through the segments from the last to the first. At each checkpointed
 # one, the segment runs again, and its layers keep their inputs. The first of those is the tensor that the checkpoint
 # kept, so a segment of $m$ layers adds $m - 1$ units. When the segment's backward is done, all its $m$ units are
@@ -1456,8 +1501,10 @@ for _n in [1, 2, 3, 5, 10, 17, 36, 99, 1000, int(rng.integers(200, 900))]:
 #
 # A chain of 36 layers `h @ w`, with one matrix $w$ for all: a layer's node keeps `h`, one unit of 144 KiB, and `w`,
 # which is there anyway. Your `checkpoint` runs the chain for several $k$, and `Allocations` measures the peak over
-# forward and backward. Expect it a few units above your formula: the formula counts what is kept, while the
-# measurement also sees the gradients on their way and the results of the layer at work.
+# forward and backward. Expect it a constant above your formula, about five units whatever $k$ is, and less without a
+# checkpoint. The formula counts what is kept for backward; the measurement also sees what is at work: the gradient of
+# `h` on both sides of a layer, the gradient of `w` (here as large as `h`) from this layer and the sum so far, and the
+# result of the segment that ran again.
 #
 # The time of a step has an expectation too. The backward of a matrix product is two matrix products, so a step of a
 # layer costs 3 products; a rerun adds one.
@@ -1501,9 +1548,9 @@ for k in ks:
         runs[k] = step(k)
     peaks[k] = memory.peak / unit
 for k in track(ks * 3, "timing"):
-    begin = perf_counter()
+    begin = process_time()  # of this process alone: others on the machine do not count
     step(k)
-    seconds[k] = min(perf_counter() - begin, seconds.get(k, math.inf))
+    seconds[k] = min(process_time() - begin, seconds.get(k, math.inf))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9))
 every_k = range(1, n + 1)
@@ -1517,7 +1564,7 @@ right.plot(every_k, [1 + reruns / n for _, reruns in costs], color=plots.GREY, l
 right.plot(ks, [runs[k] / n for k in ks], "o", color=plots.BLUE, label="forward runs, counted")
 right.plot(every_k, [1 + reruns / n / 3 for _, reruns in costs], color=plots.ORANGE, ls="--", label="time, expected")
 right.plot(ks, [seconds[k] / seconds[1] for k in ks], "x", color=plots.ORANGE, mew=2, label="time, measured")
-right.set(xlabel="segments k", ylabel="relative to k = 1", title="Price of a step", ylim=(0, 2.6))
+right.set(xlabel="segments k", ylabel="relative to k = 1", title="Price of a step", ylim=(0, None))
 right.legend(loc="lower right", ncols=2, fontsize=9)
 plots.show(
     figure,
@@ -1526,8 +1573,8 @@ plots.show(
 
 # %% [markdown]
 # The minimum is flat: any $k$ near $\sqrt n$ will do. Forward runs approach two per layer, and yet a step has at most
-# a third more matrix products, because backward, the larger part, is done once in any case. (Elementwise layers may
-# even get *faster*: a step that touches less memory spends less time on fetching it.)
+# a third more matrix products, because backward, the larger part, is done once in any case. Each checkpoint also has a
+# fixed price (a `Function`, two copies of the generator's state), which shows here, where layers are small.
 #
 # ## 6. The graph of the graph
 #
@@ -1570,7 +1617,8 @@ def vjp(
 #
 # <details><summary>Hint 1</summary>
 #
-# Which tensor must the second backward reach? It has to require a gradient before the first one runs.
+# Which tensor must the second backward reach? It has to require a gradient before the first one runs. (`vjp` above
+# cannot be differentiated: what it returns has no graph.)
 #
 # </details>
 #
@@ -1626,6 +1674,7 @@ check.close(
     hint="J v has the shape of f(x): go back with respect to u. Finite differences are not exact enough.",
 )
 check.that(not x.requires_grad and x.grad is None, "jvp(f, x, v) changed x: it has a gradient, or requires one")
+check.equal((value.requires_grad, product.requires_grad), (False, False), "requires_grad of what jvp(f, x, v) returns")
 
 
 ### BEGIN HIDDEN TESTS
@@ -1685,9 +1734,11 @@ for _name, _f, _shape in [
         f"jvp(f, x, v)[1] for {_name}",
         terms=80,
         dtype=torch.float64,
-        likely={"this is f(x) itself": _want[0]},
-        hint="J v has the shape of f(x); the second backward goes with respect to u, weighted by v. u is a tensor of "
-        "its own: J^T u can depend on f(x) by another way",
+        likely={
+            "this is f(x) itself": _want[0],
+            "u has to be a tensor of its own: J^T u depends on f(x) also by what exp's node saved": 2 * _want[1],
+        },
+        hint="J v has the shape of f(x); the second backward goes with respect to u, weighted by v.",
     )
     check.equal(
         (_got[0].requires_grad, _got[1].requires_grad),
@@ -1779,6 +1830,9 @@ check.close(
     hint="equal, as far as one can see? Finite differences are not exact enough.",
 )
 check.that(not x.requires_grad and x.grad is None, "hvp(f, x, v) changed x: it has a gradient, or requires one")
+check.that(
+    not hvp(lambda x: x[0] ** 2 * x[1], x, v).requires_grad, "hvp(f, x, v) requires a gradient: it keeps a graph"
+)
 ### BEGIN HIDDEN TESTS
 
 
@@ -1882,8 +1936,8 @@ check.that(
 
 # %% [markdown]
 # What is it good for? The largest eigenvalue of the Hessian (the *sharpness*) limits the learning rate: gradient
-# descent diverges along its eigenvector when the rate exceeds 2 / sharpness. Power iteration finds it with products
-# alone. And what does `create_graph=True` cost? Ask your ledger.
+# descent diverges along its eigenvector when the rate exceeds 2 / sharpness. Power iteration finds the one of the
+# largest magnitude with products alone. And what does `create_graph=True` cost? Ask your ledger.
 
 # %% explore
 inputs, targets = randn(64, 10), randn(64, 1)
@@ -1910,6 +1964,8 @@ with ledger.section("backward with create_graph=True"):
 print("saved bytes:", ledger.by_section)
 
 # %% [markdown]
+# With `create_graph=True`, this backward keeps about as much again as the forward pass did.
+#
 # ## 7. Rewrite the graph
 #
 # PyTorch's graph exists only to run backward. A compiler wants a graph of the whole computation, forward and
@@ -2045,6 +2101,7 @@ check.equal(
     likely={
         "an instruction with an effect stays, even if nobody reads its result": [c, d, z],
         "an instruction is kept for what it computes, not dropped for it": [e],
+        "collected from the end: turn the list round": [z, d, noise, c],
     },
 )
 check.equal((tuple(short.inputs), tuple(short.outputs)), ((x, y), (z,)), "inputs and outputs of dce(example)")
@@ -2076,7 +2133,7 @@ _trace = Trace(
         Instruction(_t, _note, (_r,), effect=True),
         Instruction(_u, torch.clamp, (_p,), {"min": _s}),
         Instruction(_v, torch.mul, (_u, 3.0)),
-        Instruction(_w, torch.neg, (_q,)),
+        Instruction(_w, torch.neg, (_p,)),
         Instruction(_z, torch.cat, ((_w, _p), 0)),
     ),
     (_u, _p, _u, _z),
@@ -2087,7 +2144,7 @@ check.equal(_trace, _copy, "the trace itself after dce(trace): a pass returns a 
 check.equal(
     [i.out.name for i in _short.body],
     ["r", "s", "t", "u", "w", "z"],
-    "the values kept of r = exp(p); s = p + 2; t = note(r) (effect); u = clamp(p, min=s); v = 3 u; w = -q; "
+    "the values kept of r = exp(p); s = p + 2; t = note(r) (effect); u = clamp(p, min=s); v = 3 u; w = -p; "
     "z = cat((w, p)); return u, p, u, z",
     hint="an effect keeps alive what it reads; a Var may stand in kwargs and in a tuple (ask reads())",
 )
@@ -2096,6 +2153,17 @@ check.equal(
     ((_p, _q), (_u, _p, _u, _z)),
     "inputs and outputs of that trace after dce",
     hint="a caller still passes every input, and expects every output, also one that is an input or stands twice",
+)
+_similar = Trace(
+    (_p,),
+    (Instruction(Var("sin1"), torch.sin, (_p,)), Instruction(Var("sin10"), torch.sin, (_p,))),
+    (Var("sin10"),),
+)
+check.equal(
+    [i.out.name for i in dce(_similar).body],
+    ["sin10"],
+    "the values kept of sin1 = sin(p); sin10 = sin(p); return sin10",
+    hint="compare Vars, not their text: sin1 is a part of sin10",
 )
 check.that(
     all(i in _trace.body for i in _short.body),
@@ -2479,8 +2547,8 @@ for _round in range(5):
 #
 # `capture` below traces a function: it watches the operations that PyTorch runs, backward included, and writes them
 # down. So it can trace a whole training step, and your two passes can work on the *joint* graph of forward and
-# backward. First a small one: the gradient of $\sum \tanh(x W)^2$. Blue is computed, orange goes in, green comes out,
-# red is what your passes remove.
+# backward. First a small one, written by hand: the gradient of $\sum \tanh(x W)^2$. Blue is computed, orange goes in,
+# green comes out, red is what your passes remove.
 
 
 # %%
@@ -2571,7 +2639,7 @@ plots.show(
 n, unit = 16, 256 * 2**10
 
 
-def step(sizes: Sequence[int]) -> Callable[[Tensor], Tensor]:
+def gradient_of_chain(sizes: Sequence[int]) -> Callable[[Tensor], Tensor]:
     """A function from x to the gradient of the sum of 16 sines of x, with all segments but the last checkpointed."""
 
     def gradient(x: Tensor) -> Tensor:
@@ -2592,7 +2660,7 @@ def chain_of_sines(t: Tensor, size: int) -> Tensor:
 
 
 x = randn(unit // 4, dtype=torch.float32)
-plain, lean = capture(step([n]), x), capture(step(segment_sizes(n, 4)), x)
+plain, lean = capture(gradient_of_chain([n]), x), capture(gradient_of_chain(segment_sizes(n, 4)), x)
 variants = {"plain": plain, "checkpoint": lean, "checkpoint, dce": dce(lean), "checkpoint, dce, cse": dce(cse(lean))}
 print(f"{'trace':22} {'sines':>6} {'instructions':>13} {'peak (units)':>13}   same gradient")
 for name, trace in variants.items():
@@ -2603,9 +2671,9 @@ for name, trace in variants.items():
     print(f"{name:22} {sines:6} {len(trace.body):13} {memory.peak / unit:13.1f}   {same}")
 
 # %% [markdown]
-# Three lines of this table are worth a pause.
+# The three lines below the first are worth a pause.
 #
-# - **Checkpoint** runs sines twice and has the lower peak. That is the bargain of section 4.
+# - **Checkpoint** runs the sines of three segments twice and has the lower peak. That is the bargain of section 4.
 # - **Dead-code elimination** finds one sine in each checkpointed segment that nobody needs: the segment's last
 #   output, which the second run computes only because it calls the whole of `f`. `torch.utils.checkpoint` stops the
 #   second run early for this reason.
@@ -2620,12 +2688,13 @@ for name, trace in variants.items():
 #
 # ## In production
 #
-# **PyTorch** recommends another checkpoint than yours: `torch.utils.checkpoint(..., use_reentrant=False)` keeps the
-# outer graph, and replaces each saved tensor through the hooks of section 2 by a placeholder; the first placeholder
-# that backward asks for starts the second run, which fills them all and stops when the last one is there. So
-# `torch.autograd.grad` works on parameters, the arguments may be nested structures, and no input needs to require a
-# gradient. Yours is the older, *reentrant* kind: a backward pass inside a backward pass. PyTorch has both, and either
-# restores the random state of the GPU too; where nothing is random, `preserve_rng_state=False` saves the price of it.
+# **PyTorch** recommends another checkpoint than yours. `checkpoint(..., use_reentrant=False)` in `torch.utils` keeps
+# the outer graph, and replaces each saved tensor through the hooks of section 2 by a placeholder; the first
+# placeholder that backward asks for starts the second run, which fills them all and stops when the last one is
+# there. So `torch.autograd.grad` works on parameters, the arguments may be nested structures, and no input needs to
+# require a gradient. Yours is the older, *reentrant* kind: a backward pass inside a backward pass. PyTorch has both,
+# and either restores the random state of the GPU too; where nothing is random, `preserve_rng_state=False` saves the
+# price of it.
 #
 # **Selective** checkpointing keeps what is expensive to compute and small, and recomputes what is cheap and large.
 # Megatron-LM recomputes only the core of attention (scores, softmax, dropout, weighted values): of $34 + 5as/h$ bytes
@@ -2653,8 +2722,8 @@ for name, trace in variants.items():
 # `best_segments` cuts the chain evenly. Keep to the model of section 5: one level of checkpoints, the last segment
 # runs plainly, every layer runs at most twice.
 #
-# 1. Find sizes that reverse 36 layers with a smaller peak than the best even cut (try them with `schedule_cost`), and
-#    say why uneven sizes help.
+# 1. Take a chain of 36 layers. Find sizes that reverse it with a smaller peak than the best even cut (try them with
+#    `schedule_cost`), and say why uneven sizes help.
 # 2. Given a peak of $m$ units, what is the longest chain that such a schedule can reverse? Prove that no sizes do
 #    better. What does the peak become, as a function of $n$, and how does it compare with $2\sqrt n$?
 # 3. Name one reason why a real system would still cut evenly, and one case in which it should not.

@@ -138,6 +138,103 @@ def walk(output):
     return Graph(list(nodes), list(edges), [n.variable for n in nodes if hasattr(n, "variable")])
 
 
+# %% misconception="leaves with equal values are one leaf" exercise="walk"
+# Each leaf once: `in` does not work on a list of tensors, so values are compared. Biases all start as zeros.
+def walk(output):
+    if output.grad_fn is None:
+        raise ValueError("output has no grad_fn")
+    nodes, edges, leaves = [output.grad_fn], [], []
+    seen = {output.grad_fn}
+    for node in nodes:
+        if hasattr(node, "variable") and not any(torch.equal(node.variable, leaf) for leaf in leaves):
+            leaves.append(node.variable)
+        for following, _ in node.next_functions:
+            if following is None:
+                continue
+            edges.append((node, following))
+            if following not in seen:
+                seen.add(following)
+                nodes.append(following)
+    return Graph(nodes, edges, leaves)
+
+
+# %% misconception="leaves on the same memory are one leaf" exercise="walk"
+# Memory is what makes a tensor, in the ledger of section 2. Here two tensors on one storage are two leaves.
+def walk(output):
+    if output.grad_fn is None:
+        raise ValueError("output has no grad_fn")
+    nodes, edges, leaves = [], [], {}
+    seen, todo = {output.grad_fn}, [output.grad_fn]
+    while todo:
+        node = todo.pop()
+        nodes.append(node)
+        if type(node).__name__ == "AccumulateGrad":
+            leaves[node.variable.data_ptr()] = node.variable
+        for following, _ in node.next_functions:
+            if following is not None:
+                edges.append((node, following))
+                if following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+    return Graph(nodes, edges, list(leaves.values()))
+
+
+# %% misconception="a node for every output that is read" exercise="walk"
+# The pair (node, i) is what `next_functions` holds, and so what gets remembered. Only unbind or chunk shows it.
+def walk(output):
+    if output.grad_fn is None:
+        raise ValueError("output has no grad_fn")
+    start = (output.grad_fn, output.output_nr)
+    nodes, edges, seen, todo = [], [], {start}, [start]
+    while todo:
+        node, _ = todo.pop()
+        nodes.append(node)
+        for entry in node.next_functions:
+            if entry[0] is None:
+                continue
+            edges.append((node, entry[0]))
+            if entry not in seen:
+                seen.add(entry)
+                todo.append(entry)
+    return Graph(nodes, edges, [n.variable for n in nodes if hasattr(n, "variable")])
+
+
+# %% misconception="seen as a default argument" exercise="walk"
+# Python's mutable default: the second walk over a graph finds nearly everything seen already.
+def walk(output, seen=set()):
+    if output.grad_fn is None:
+        raise ValueError("output has no grad_fn")
+    nodes, edges, todo = [], [], [output.grad_fn]
+    seen.add(output.grad_fn)
+    while todo:
+        node = todo.pop()
+        nodes.append(node)
+        for following, _ in node.next_functions:
+            if following is not None:
+                edges.append((node, following))
+                if following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+    return Graph(nodes, edges, [n.variable for n in nodes if hasattr(n, "variable")])
+
+
+# %% misconception="only a leaf that requires a gradient has no graph" exercise="walk"
+# The example of the error is a leaf `x`; data that needs no gradient has no `grad_fn` either.
+def walk(output):
+    if output.requires_grad and output.is_leaf:
+        raise ValueError("a leaf has no graph")
+    nodes, edges = [output.grad_fn], []
+    seen = set(nodes)
+    for node in nodes:
+        for following, _ in node.next_functions:
+            if following is not None:
+                edges.append((node, following))
+                if following not in seen:
+                    seen.add(following)
+                    nodes.append(following)
+    return Graph(nodes, edges, [n.variable for n in nodes if hasattr(n, "variable")])
+
+
 # %% alternative="breadth first, then edges" exercise="walk"
 # Nodes first, with a queue and a set of ids; the edges are read off afterwards.
 def walk(output):
@@ -176,6 +273,31 @@ def walk(output):
     )
 
 
+# %% alternative="a stack of iterators" exercise="walk"
+# The order of a recursion, with a list of iterators in place of Python's stack.
+def walk(output):
+    root = output.grad_fn
+    if root is None:
+        raise ValueError("no grad_fn")
+    nodes, edges, leaves, known = [root], [], [], {root}
+    stack = [(root, iter(root.next_functions))]
+    while stack:
+        node, entries = stack[-1]
+        for following, _ in entries:
+            if following is not None:
+                edges.append((node, following))
+                if following not in known:
+                    known.add(following)
+                    nodes.append(following)
+                    if "AccumulateGrad" in following.name():
+                        leaves.append(following.variable)
+                    stack.append((following, iter(following.next_functions)))
+                    break
+        else:
+            stack.pop()
+    return Graph(nodes, edges, leaves)
+
+
 # %% misconception="adds up tensors" exercise="saved_bytes"
 # The obvious sum of nbytes: a tensor that two nodes save counts twice.
 class SavedBytes:
@@ -190,7 +312,7 @@ class SavedBytes:
         def pack(tensor):
             if tensor.untyped_storage().data_ptr() not in self.held:
                 self.by_section[name] += tensor.nbytes
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -213,29 +335,7 @@ class SavedBytes:
             if address not in self.seen and not any(tensor is h for h in self.held):
                 self.seen.add(address)
                 self.by_section[name] += tensor.untyped_storage().nbytes()
-            return tensor
-
-        with saved_tensors_hooks(pack, lambda t: t):
-            yield
-
-
-# %% misconception="leaves out parameters by type" exercise="saved_bytes"
-# `nn.Parameter` is what weights are in modules; here they are plain tensors, and saved are their views.
-class SavedBytes:
-    def __init__(self, held=()):
-        self.by_section = {}
-        self.seen = set()
-
-    @contextmanager
-    def section(self, name):
-        self.by_section.setdefault(name, 0)
-
-        def pack(tensor):
-            address = tensor.untyped_storage().data_ptr()
-            if address not in self.seen and not isinstance(tensor, nn.Parameter):
-                self.seen.add(address)
-                self.by_section[name] += tensor.untyped_storage().nbytes()
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -257,7 +357,7 @@ class SavedBytes:
             if address not in self.seen:
                 self.seen.add(address)
                 self.by_section[name] += tensor.numel() * tensor.element_size()
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -278,7 +378,7 @@ class SavedBytes:
             if tensor.data_ptr() not in self.seen:
                 self.seen.add(tensor.data_ptr())
                 self.by_section[name] += tensor.untyped_storage().nbytes()
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -321,7 +421,7 @@ class SavedBytes:
             if storage.data_ptr() not in self.seen:
                 self.seen.add(storage.data_ptr())
                 self.by_section[name] += storage.nbytes()
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -344,7 +444,7 @@ class SavedBytes:
             if storage.data_ptr() not in seen:
                 seen.add(storage.data_ptr())
                 self.by_section[name] += storage.nbytes()
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -365,11 +465,11 @@ class SavedBytes:
         def pack(tensor):
             storage = tensor.untyped_storage()
             if storage.data_ptr() in {t.untyped_storage().data_ptr() for t in self.held}:
-                return tensor
+                return tensor.detach()
             if storage.data_ptr() not in self.seen:
                 self.seen.add(storage.data_ptr())
                 self.by_section[name] += storage.nbytes()
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -382,6 +482,149 @@ class SavedBytes:
 
     def __init__(self, held=()):
         self.seen.update(t.untyped_storage().data_ptr() for t in held)
+
+    @contextmanager
+    def section(self, name):
+        self.by_section.setdefault(name, 0)
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in self.seen:
+                self.seen.add(storage.data_ptr())
+                self.by_section[name] += storage.nbytes()
+            return tensor.detach()
+
+        with saved_tensors_hooks(pack, lambda t: t):
+            yield
+
+
+# %% misconception="held by the address of the tensor" exercise="saved_bytes"
+# `data_ptr()` of the tensor: right for a whole weight and its transpose, wrong for a slice of it.
+class SavedBytes:
+    def __init__(self, held=()):
+        self.held = {t.data_ptr() for t in held}
+        self.by_section = {}
+        self.seen = set()
+
+    @contextmanager
+    def section(self, name):
+        self.by_section.setdefault(name, 0)
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            if tensor.data_ptr() not in self.held and storage.data_ptr() not in self.seen:
+                self.seen.add(storage.data_ptr())
+                self.by_section[name] += storage.nbytes()
+            return tensor.detach()
+
+        with saved_tensors_hooks(pack, lambda t: t):
+            yield
+
+
+# %% misconception="one tensor kept for each storage" exercise="saved_bytes"
+# If storages count once, why pack more than one tensor for each? Views of one storage differ.
+class SavedBytes:
+    def __init__(self, held=()):
+        self.held = {t.untyped_storage().data_ptr() for t in held}
+        self.by_section = {}
+        self.tensors = {}
+
+    @contextmanager
+    def section(self, name):
+        self.by_section.setdefault(name, 0)
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            address = storage.data_ptr()
+            if address in self.held:
+                return tensor.detach()
+            if address not in self.tensors:
+                self.tensors[address] = tensor.detach()
+                self.by_section[name] += storage.nbytes()
+            return address
+
+        def unpack(stored):
+            return stored if isinstance(stored, Tensor) else self.tensors[stored]
+
+        with saved_tensors_hooks(pack, unpack):
+            yield
+
+
+# %% misconception="parameters never count" exercise="saved_bytes"
+# Finds the parameter behind a view by `_base`, and takes every parameter for held.
+class SavedBytes:
+    def __init__(self, held=()):
+        self.by_section = {}
+        self.known = {t.untyped_storage().data_ptr() for t in held}
+
+    @contextmanager
+    def section(self, name):
+        self.by_section.setdefault(name, 0)
+
+        def pack(tensor):
+            base = tensor if tensor._base is None else tensor._base
+            storage = tensor.untyped_storage()
+            if not isinstance(base, nn.Parameter) and storage.data_ptr() not in self.known:
+                self.known.add(storage.data_ptr())
+                self.by_section[name] += storage.nbytes()
+            return tensor.detach()
+
+        with saved_tensors_hooks(pack, lambda t: t):
+            yield
+
+
+# %% misconception="the size of the base tensor" exercise="saved_bytes"
+# `_base` sounds like the whole memory, but a detached slice has no base.
+class SavedBytes:
+    def __init__(self, held=()):
+        self.by_section = {}
+        self.known = {t.untyped_storage().data_ptr() for t in held}
+
+    @contextmanager
+    def section(self, name):
+        self.by_section.setdefault(name, 0)
+
+        def pack(tensor):
+            base = tensor if tensor._base is None else tensor._base
+            address = tensor.untyped_storage().data_ptr()
+            if address not in self.known:
+                self.known.add(address)
+                self.by_section[name] += base.nbytes
+            return tensor.detach()
+
+        with saved_tensors_hooks(pack, lambda t: t):
+            yield
+
+
+# %% misconception="the hooks are never taken off" exercise="saved_bytes"
+# `__enter__` by hand, and nobody calls `__exit__`: what comes after the block still counts.
+class SavedBytes:
+    def __init__(self, held=()):
+        self.by_section = {}
+        self.known = {t.untyped_storage().data_ptr() for t in held}
+
+    @contextmanager
+    def section(self, name):
+        self.by_section.setdefault(name, 0)
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in self.known:
+                self.known.add(storage.data_ptr())
+                self.by_section[name] += storage.nbytes()
+            return tensor.detach()
+
+        hooks = saved_tensors_hooks(pack, lambda t: t)
+        hooks.__enter__()
+        yield
+
+
+# %% misconception="pack returns the tensor itself" exercise="saved_bytes"
+# The shortest pair of hooks. An operation that saves its output then holds itself, and is never freed.
+class SavedBytes:
+    def __init__(self, held=()):
+        self.by_section = {}
+        self.seen = {t.untyped_storage().data_ptr() for t in held}
 
     @contextmanager
     def section(self, name):
@@ -415,7 +658,7 @@ class SavedBytes:
 
         def pack(tensor):
             saved.append(tensor.detach())
-            return tensor
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda t: t):
             yield
@@ -443,7 +686,7 @@ class SavedBytes:
         def pack(tensor):
             storage = tensor.untyped_storage()
             self._storages.setdefault(storage.data_ptr(), (name, storage.nbytes()))
-            return (tensor,)
+            return (tensor.detach(),)
 
         with saved_tensors_hooks(pack, lambda packed: packed[0]):
             yield
@@ -462,7 +705,7 @@ class SavedBytes:
             if storage.data_ptr() not in self.ledger.seen:
                 self.ledger.seen.append(storage.data_ptr())
                 self.ledger.by_section[self.name] += storage.nbytes()
-            return tensor
+            return tensor.detach()
 
         def __enter__(self):
             self.ledger.by_section.setdefault(self.name, 0)
@@ -477,6 +720,36 @@ class SavedBytes:
 
     def section(self, name):
         return self._Section(self, name)
+
+
+# %% alternative="a journal that is summed when it is read" exercise="saved_bytes"
+# by_section is a property over a list of everything that was saved.
+class SavedBytes:
+    def __init__(self, held=()):
+        self._held = frozenset(t.untyped_storage().data_ptr() for t in held)
+        self._journal = []  # (name, address, bytes)
+
+    @property
+    def by_section(self):
+        total, counted = {}, set(self._held)
+        for name, address, size in self._journal:
+            total.setdefault(name, 0)
+            if address not in counted:
+                counted.add(address)
+                total[name] += size
+        return total
+
+    @contextmanager
+    def section(self, name):
+        self._journal.append((name, None, 0))
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            self._journal.append((name, storage.data_ptr(), storage.nbytes()))
+            return tensor.detach()
+
+        with saved_tensors_hooks(pack, lambda stored: stored):
+            yield
 
 
 # %% misconception="keeps the sigmoid too" exercise="swiglu"
@@ -642,6 +915,127 @@ class SwiGLU(torch.autograd.Function):
         return grad_gate, grad * gate * sigmoid if ctx.needs_input_grad[1] else None
 
 
+# %% misconception="saves contiguous copies" exercise="swiglu"
+# What kernels want. The halves of one product are not contiguous, so copies are made and stay alive.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        gate, up = gate.contiguous(), up.contiguous()
+        ctx.save_for_backward(gate, up if ctx.needs_input_grad[0] else None)
+        return gate * torch.sigmoid(gate) * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        sigmoid = torch.sigmoid(gate)
+        grad_gate = grad_up = None
+        if ctx.needs_input_grad[0]:
+            grad_gate = grad * up * sigmoid * (1 + gate * (1 - sigmoid))
+        if ctx.needs_input_grad[1]:
+            grad_up = grad * gate * sigmoid
+        return grad_gate, grad_up
+
+
+# %% misconception="sigmoid with exp on top and below" exercise="swiglu"
+# The same on paper; e^g overflows in float32 from g = 89 on, and inf / inf is NaN.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        ctx.save_for_backward(gate, up if ctx.needs_input_grad[0] else None)
+        power = torch.exp(gate)
+        return gate * (power / (1 + power)) * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        power = torch.exp(gate)
+        sigmoid = power / (1 + power)
+        grad_gate = grad * up * sigmoid * (1 + gate * (1 - sigmoid)) if ctx.needs_input_grad[0] else None
+        return grad_gate, grad * gate * sigmoid if ctx.needs_input_grad[1] else None
+
+
+# %% misconception="sigmoid in backward as silu divided by gate" exercise="swiglu"
+# F.silu is there, and its quotient with the gate is the sigmoid, unless the gate is 0.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        ctx.save_for_backward(gate, up if ctx.needs_input_grad[0] else None)
+        return F.silu(gate) * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        silu = F.silu(gate)
+        grad_gate = None
+        if ctx.needs_input_grad[0]:
+            sigmoid = silu / gate
+            grad_gate = grad * up * (sigmoid + silu * (1 - sigmoid))
+        return grad_gate, grad * silu if ctx.needs_input_grad[1] else None
+
+
+# %% misconception="float32 for half precision, and not back" exercise="swiglu"
+# 16-bit numbers are computed in float32, as good kernels do, and the cast back is forgotten.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        ctx.save_for_backward(gate, up if ctx.needs_input_grad[0] else None)
+        wide = torch.promote_types(gate.dtype, torch.float32)
+        gate, up = gate.to(wide), up.to(wide)
+        return gate * torch.sigmoid(gate) * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        wide = torch.promote_types(gate.dtype, torch.float32)
+        g = gate.to(wide)
+        sigmoid = torch.sigmoid(g)
+        grad_gate = grad_up = None
+        if ctx.needs_input_grad[0]:
+            grad_gate = (grad * up.to(wide) * sigmoid * (1 + g * (1 - sigmoid))).to(gate.dtype)
+        if ctx.needs_input_grad[1]:
+            grad_up = (grad * g * sigmoid).to(gate.dtype)
+        return grad_gate, grad_up
+
+
+# %% misconception="what is needed is noted on the class" exercise="swiglu"
+# A place that forward and backward both see; the next call overwrites it.
+class SwiGLU(torch.autograd.Function):
+    needs = (True, True)
+
+    @staticmethod
+    def forward(ctx, gate, up):
+        SwiGLU.needs = ctx.needs_input_grad
+        ctx.save_for_backward(gate, up if SwiGLU.needs[0] else None)
+        return gate * torch.sigmoid(gate) * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        sigmoid = torch.sigmoid(gate)
+        grad_gate = grad * up * sigmoid * (1 + gate * (1 - sigmoid)) if SwiGLU.needs[0] else None
+        return grad_gate, grad * gate * sigmoid if SwiGLU.needs[1] else None
+
+
+# %% misconception="writes the gradient of up into grad" exercise="swiglu"
+# Saves an allocation with `mul_` on a tensor that other nodes read.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        ctx.save_for_backward(gate, up if ctx.needs_input_grad[0] else None)
+        return F.silu(gate) * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        need_gate, need_up = ctx.needs_input_grad
+        sigmoid = torch.sigmoid(gate)
+        if need_gate and need_up:
+            return grad * up * sigmoid * (1 + gate * (1 - sigmoid)), grad * gate * sigmoid
+        if need_up:
+            return None, grad.mul_(sigmoid).mul_(gate)
+        return grad.mul_(up).mul_(sigmoid * (1 + gate * (1 - sigmoid))), None
+
+
 # %% alternative="autograd inside backward" exercise="swiglu"
 # Runs the forward expression again, recording, and lets autograd differentiate what is needed.
 class SwiGLU(torch.autograd.Function):
@@ -685,6 +1079,49 @@ class SwiGLU(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grads[0] = torch.ops.aten.silu_backward(grad * up, gate)
         return tuple(grads)
+
+
+# %% alternative="the library kernel silu_backward" exercise="swiglu"
+# PyTorch has the derivative of silu as an operator.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        needs_gate, _ = ctx.needs_input_grad
+        ctx.save_for_backward(gate, up if needs_gate else None)
+        return F.silu(gate).mul_(up)
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up = ctx.saved_tensors
+        result = [None, None]
+        if ctx.needs_input_grad[0]:
+            result[0] = torch.ops.aten.silu_backward(grad * up, gate)
+        if ctx.needs_input_grad[1]:
+            result[1] = F.silu(gate).mul_(grad)
+        return tuple(result)
+
+
+# %% alternative="sigmoid as a tanh, in place" exercise="swiglu"
+# sigmoid(g) = (1 + tanh(g / 2)) / 2; writes only into tensors that it made.
+class SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gate, up):
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(gate, up)
+        else:
+            ctx.save_for_backward(gate)
+        return torch.tanh(gate / 2).add_(1).mul_(0.5).mul_(gate).mul_(up)
+
+    @staticmethod
+    def backward(ctx, grad):
+        saved = ctx.saved_tensors
+        gate = saved[0]
+        sigma = torch.tanh(gate / 2).add_(1).mul_(0.5)
+        silu = sigma * gate
+        grad_gate = None
+        if ctx.needs_input_grad[0]:
+            grad_gate = torch.addcmul(sigma, silu, 1 - sigma).mul_(saved[1]).mul_(grad)
+        return grad_gate, silu.mul_(grad) if ctx.needs_input_grad[1] else None
 
 
 # %% misconception="other random numbers" exercise="checkpoint"
@@ -958,6 +1395,108 @@ def checkpoint(f, *args):
     return library_checkpoint(f, *args, use_reentrant=True)
 
 
+# %% misconception="keeps the second run for a second backward" exercise="checkpoint"
+# Under retain_graph a third run could be saved; the small graph now lives as long as the result.
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, f, *args):
+        ctx.f, ctx.state, ctx.again = f, torch.get_rng_state(), None
+        ctx.save_for_backward(*args)
+        return f(*args)
+
+    @staticmethod
+    def backward(ctx, grad):
+        if ctx.again is None:
+            args = [a.detach().requires_grad_(a.requires_grad) for a in ctx.saved_tensors]
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                torch.set_rng_state(ctx.state)
+                ctx.again = ctx.f(*args), args
+        result, args = ctx.again
+        for a in args:
+            a.grad = None
+        torch.autograd.backward(result, grad, retain_graph=True)
+        return None, *(a.grad for a in args)
+
+
+def checkpoint(f, *args):
+    return Checkpoint.apply(f, *args)
+
+
+# %% misconception="every argument that requires a gradient has got one" exercise="checkpoint"
+# Brings each gradient into shape, and meets None for an argument that f does not use.
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, f, *args):
+        ctx.f, ctx.state = f, torch.get_rng_state()
+        ctx.save_for_backward(*args)
+        return f(*args)
+
+    @staticmethod
+    def backward(ctx, grad):
+        args = [a.detach().requires_grad_(a.requires_grad) for a in ctx.saved_tensors]
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.set_rng_state(ctx.state)
+            result = ctx.f(*args)
+        torch.autograd.backward(result, grad)
+        return None, *(a.grad.view(a.shape) if a.requires_grad else None for a in args)
+
+
+def checkpoint(f, *args):
+    return Checkpoint.apply(f, *args)
+
+
+# %% misconception="the first run is inside fork_rng too" exercise="checkpoint"
+# One helper for both runs puts the generator back after each: the next layer draws the same mask.
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def play(ctx, args):
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(ctx.state)
+            return ctx.f(*args)
+
+    @staticmethod
+    def forward(ctx, f, *args):
+        ctx.f, ctx.state = f, torch.get_rng_state()
+        ctx.save_for_backward(*args)
+        return Checkpoint.play(ctx, args)
+
+    @staticmethod
+    def backward(ctx, grad):
+        args = [a.detach().requires_grad_(a.requires_grad) for a in ctx.saved_tensors]
+        with torch.enable_grad():
+            result = Checkpoint.play(ctx, args)
+        torch.autograd.backward(result, grad)
+        return None, *(a.grad for a in args)
+
+
+def checkpoint(f, *args):
+    return Checkpoint.apply(f, *args)
+
+
+# %% misconception="keeps copies of the arguments" exercise="checkpoint"
+# "Cut off from the outer graph" sounds like a clone; the clone of every layer's input is held until backward.
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, f, *args):
+        ctx.f, ctx.state = f, torch.get_rng_state()
+        ctx.save_for_backward(*(a.detach().clone() for a in args))
+        ctx.needs = [a.requires_grad for a in args]
+        return f(*args)
+
+    @staticmethod
+    def backward(ctx, grad):
+        args = [a.requires_grad_(need) for a, need in zip(ctx.saved_tensors, ctx.needs, strict=True)]
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.set_rng_state(ctx.state)
+            result = ctx.f(*args)
+        torch.autograd.backward(result, grad)
+        return None, *(a.grad for a in args)
+
+
+def checkpoint(f, *args):
+    return Checkpoint.apply(f, *args)
+
+
 # %% alternative="hooks on saved tensors" exercise="checkpoint"
 # The non-reentrant kind: the outer graph stays, its saved tensors are numbers until backward asks for one.
 def checkpoint(f, *args):
@@ -1015,6 +1554,108 @@ def checkpoint(f, *args):
             return tuple(tensor.grad for tensor in fresh)
 
     return Again.apply(*args)
+
+
+# %% alternative="hooks that fill slots" exercise="checkpoint"
+# Empty slots for the saved tensors; the second run starts when the gradient of the result arrives.
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, *args):
+        ctx.save_for_backward(*args)
+        return torch.empty(0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise RuntimeError("nobody reads the result of forward")
+
+
+def checkpoint(f, *args):
+    import weakref
+
+    class Slot:
+        value = None
+
+    if not (torch.is_grad_enabled() and any(a.requires_grad for a in args)):
+        return f(*args)
+    keeper = Checkpoint.apply(*args).grad_fn
+    needs = [a.requires_grad for a in args]
+    state = torch.get_rng_state()
+    slots = []
+
+    def pack(_):
+        slot = Slot()
+        slots.append(weakref.ref(slot))
+        return slot
+
+    def rerun():
+        number = iter(range(len(slots)))
+
+        def fill(tensor):
+            slot = slots[next(number)]()
+            if slot is not None:
+                slot.value = tensor.detach()
+
+        def never(_):
+            raise RuntimeError("the second graph is not run backward")
+
+        copies = [a.detach().requires_grad_(need) for a, need in zip(keeper.saved_tensors, needs, strict=True)]
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]), saved_tensors_hooks(fill, never):
+            torch.set_rng_state(state)
+            f(*copies)
+
+    def unpack(slot):
+        if slot.value is None:
+            rerun()
+        value, slot.value = slot.value, None
+        return value
+
+    with saved_tensors_hooks(pack, unpack):
+        result = f(*args)
+        result = result.view_as(result)
+    del args
+
+    def arrived(_):
+        rerun()
+
+    result.register_hook(arrived)
+    return result
+
+
+# %% alternative="a pullback made in forward" exercise="checkpoint"
+# Functional style: a closure that maps the gradient of the result to those of the arguments.
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, pullback, result, *args):
+        ctx.pullback = pullback
+        ctx.save_for_backward(*args)
+        return result.view_as(result)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, None, *ctx.pullback(grad, ctx.saved_tensors, ctx.needs_input_grad[2:])
+
+
+def checkpoint(f, *args):
+    then = torch.get_rng_state()
+
+    def pullback(grad, saved, needs):
+        now = torch.get_rng_state()
+        inner = []
+        for tensor, need in zip(saved, needs, strict=True):
+            with torch.no_grad():
+                inner.append(tensor.view_as(tensor))
+            inner[-1].requires_grad = need
+        try:
+            torch.set_rng_state(then)
+            with torch.enable_grad():
+                torch.autograd.backward([f(*inner)], [grad])
+        finally:
+            torch.set_rng_state(now)
+        return [tensor.grad for tensor in inner]
+
+    with torch.no_grad():
+        result = f(*args)
+    return Checkpoint.apply(pullback, result, *args)
 
 
 # %% misconception="later inputs are never freed" exercise="schedule"
@@ -1104,6 +1745,58 @@ def best_segments(n):
     return min(range(1, n + 1), key=lambda k: k - 1 + math.ceil(n / k))
 
 
+# %% misconception="sorts the sizes first" exercise="schedule"
+# The largest segment decides, so begin with it. But its place counts.
+def schedule_cost(sizes):
+    ordered = sorted(sizes, reverse=True)
+    peak = max(j + size for j, size in enumerate(ordered))
+    return peak, sum(ordered[:-1])
+
+
+def best_segments(n):
+    return min(range(1, n + 1), key=lambda k: schedule_cost(segment_sizes(n, k))[0])
+
+
+# %% misconception="pops the last size off the list" exercise="schedule"
+# The last segment is treated apart, and the caller's list is one shorter.
+def schedule_cost(sizes):
+    last = sizes.pop()
+    peak = len(sizes) + last
+    for j, size in enumerate(sizes):
+        peak = max(peak, j + size)
+    return peak, sum(sizes)
+
+
+def best_segments(n):
+    return min(range(1, n + 1), key=lambda k: schedule_cost(segment_sizes(n, k))[0])
+
+
+# %% misconception="stops at the first k that is no better" exercise="schedule"
+# Walks down to the minimum; with floors, the peak has plateaus before it.
+def schedule_cost(sizes):
+    return max(j + size for j, size in enumerate(sizes)), sum(sizes[:-1])
+
+
+def best_segments(n):
+    k, peak = 1, n
+    while k < n:
+        following, _ = schedule_cost(segment_sizes(n, k + 1))
+        if following >= peak:
+            break
+        k, peak = k + 1, following
+    return k
+
+
+# %% misconception="range without its end" exercise="schedule"
+# `range(1, n)` leaves out k = n, which is all there is for n = 1.
+def schedule_cost(sizes):
+    return max(j + size for j, size in enumerate(sizes)), sum(sizes[:-1])
+
+
+def best_segments(n):
+    return min(range(1, n), key=lambda k: schedule_cost(segment_sizes(n, k))[0])
+
+
 # %% alternative="plays the schedule" exercise="schedule"
 # Counts units up and down as the passes go.
 def schedule_cost(sizes):
@@ -1141,6 +1834,19 @@ def schedule_cost(sizes):
 def best_segments(n):
     k = numpy.arange(1, n + 1)
     return int(k[numpy.argmin(k - 1 + n // k)])
+
+
+# %% alternative="folded from the end" exercise="schedule"
+# A segment in front adds one unit to all later moments, and a moment of its own.
+def schedule_cost(sizes):
+    from functools import reduce
+
+    return reduce(lambda rest, size: max(size, rest + 1), reversed(sizes), 0), sum(sizes) - sizes[-1]
+
+
+def best_segments(n):
+    peaks = {k: schedule_cost(segment_sizes(n, k))[0] for k in range(1, n + 1)}
+    return min(k for k, peak in peaks.items() if peak == min(peaks.values())) if n < 50 else min(peaks, key=peaks.get)
 
 
 # %% misconception="a vector-Jacobian product" exercise="jvp"
@@ -1224,6 +1930,50 @@ def jvp(f, x, v):
     return y.detach(), torch.autograd.grad(g, u, v)[0]
 
 
+# %% misconception="the value comes with its graph" exercise="jvp"
+# Nothing is detached, and f(x) keeps the whole graph alive.
+def jvp(f, x, v):
+    x = x.detach().requires_grad_()
+    value = f(x)
+    u = torch.zeros_like(value, requires_grad=True)
+    (g,) = torch.autograd.grad(value, x, grad_outputs=u, create_graph=True)
+    (product,) = torch.autograd.grad(g, u, grad_outputs=v)
+    return value, product
+
+
+# %% misconception="u in the default dtype" exercise="jvp"
+# `torch.zeros(shape)` is float32, and J v comes back rounded.
+def jvp(f, x, v):
+    x = x.detach().requires_grad_()
+    value = f(x)
+    u = torch.zeros(value.shape, requires_grad=True)
+    (g,) = torch.autograd.grad(value, x, u, create_graph=True)
+    (product,) = torch.autograd.grad(g, u, v)
+    return value.detach(), product
+
+
+# %% misconception="backward fills the grad of parameters" exercise="jvp"
+# `.backward(create_graph=True)` also reaches every parameter that f reads.
+def jvp(f, x, v):
+    leaf = x.detach().requires_grad_()
+    value = f(leaf)
+    u = torch.ones_like(value).requires_grad_()
+    value.backward(u, create_graph=True)
+    g, leaf.grad = leaf.grad, None
+    (product,) = torch.autograd.grad(g, u, v)
+    return value.detach(), product
+
+
+# %% misconception="the output itself is u" exercise="jvp"
+# Any u will do, so why not f(x)? exp saves its output, so J^T u depends on it twice.
+def jvp(f, x, v):
+    leaf = x.detach().requires_grad_()
+    value = f(leaf)
+    (g,) = torch.autograd.grad(value, leaf, grad_outputs=value, create_graph=True)
+    (product,) = torch.autograd.grad(g, value, grad_outputs=v)
+    return value.detach(), product.detach()
+
+
 # %% alternative="the inner product as a number" exercise="jvp"
 # g . v is a number whose gradient for u is J v; u may be anything.
 def jvp(f, x, v):
@@ -1247,6 +1997,20 @@ def jvp(f, x, v):
         g = torch.autograd.grad(total, x, create_graph=True)[0]
         out = torch.autograd.grad(torch.tensordot(g, v, dims=g.dim()), u)[0]
     return y.detach(), out
+
+
+# %% alternative="the transpose of a linear map as a helper" exercise="jvp"
+# A function that transposes any linear map; J is the transpose of u -> J^T u.
+def jvp(f, x, v):
+    def transpose(linear, like):
+        point = torch.ones_like(like).requires_grad_()
+        image = linear(point)
+        return lambda w: torch.autograd.grad((image * w).sum(), point)[0]
+
+    leaf = x.detach().requires_grad_()
+    value = f(leaf)
+    push = transpose(lambda u: torch.autograd.grad((value * u).sum(), leaf, create_graph=True)[0], value.detach())
+    return value.detach(), push(v.detach())
 
 
 # %% misconception="no create_graph" exercise="hvp"
@@ -1318,6 +2082,40 @@ def hvp(f, x, v):
     return torch.autograd.grad(g, x, v)[0]
 
 
+# %% misconception="create_graph in both passes" exercise="hvp"
+# Copied from the line above; H v then keeps the whole graph alive.
+def hvp(f, x, v):
+    leaf = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
+    return torch.autograd.grad(gradient, leaf, v, create_graph=True)[0]
+
+
+# %% misconception="backward fills the grad of parameters" exercise="hvp"
+# `.backward(create_graph=True)` keeps x clean, but not the parameters that f reads.
+def hvp(f, x, v):
+    leaf = x.detach().requires_grad_()
+    f(leaf).backward(create_graph=True)
+    gradient, leaf.grad = leaf.grad, None
+    (product,) = torch.autograd.grad(gradient, leaf, v.detach())
+    return product
+
+
+# %% misconception="a v that is x is differentiated too" exercise="hvp"
+# Uses x itself if it requires a gradient; hvp(f, x, x) then is H x + gradient.
+def hvp(f, x, v):
+    leaf = x if x.requires_grad else x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
+    return torch.autograd.grad((gradient * v).sum(), leaf)[0]
+
+
+# %% misconception="a matrix product for the inner product" exercise="hvp"
+# `@` is an inner product for vectors only.
+def hvp(f, x, v):
+    leaf = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
+    return torch.autograd.grad((gradient @ v.detach()).sum(), leaf)[0]
+
+
 # %% alternative="derivative of an inner product" exercise="hvp"
 # As in the formula: the gradient of (gradient . v).
 def hvp(f, x, v):
@@ -1335,6 +2133,15 @@ def hvp(f, x, v):
     u = torch.zeros_like(g, requires_grad=True)
     (pulled,) = torch.autograd.grad(g, x, u, create_graph=True)
     return torch.autograd.grad(pulled, u, v)[0]
+
+
+# %% alternative="along a line" exercise="hvp"
+# H v is the gradient of the slope of t -> f(x + t v) at t = 0.
+def hvp(f, x, v):
+    leaf = x.detach().requires_grad_()
+    t = torch.zeros((), dtype=x.dtype, requires_grad=True)
+    (slope,) = torch.autograd.grad(f(leaf + t * v.detach()), t, create_graph=True)
+    return torch.autograd.grad(slope, leaf)[0]
 
 
 # %% misconception="keeps what anybody reads" exercise="dce"
@@ -1425,6 +2232,29 @@ def dce(trace):
     return Trace(trace.inputs, tuple(body), tuple(dict.fromkeys(trace.outputs)))
 
 
+# %% misconception="looks for names in the text of later instructions" exercise="dce"
+# Text is easy to search, but sin1 is a part of sin10.
+def dce(trace):
+    text = str(trace.outputs)
+    body = []
+    for instruction in reversed(trace.body):
+        if instruction.effect or str(instruction.out) in text:
+            text += f" {instruction.args} {instruction.kwargs}"
+            body.append(instruction)
+    return Trace(trace.inputs, tuple(reversed(body)), trace.outputs)
+
+
+# %% misconception="only the first output counts" exercise="dce"
+# Most programs return one value.
+def dce(trace):
+    live, body = {trace.outputs[0]} if trace.outputs else set(), []
+    for instruction in reversed(trace.body):
+        if instruction.effect or instruction.out in live:
+            live |= instruction.reads()
+            body.append(instruction)
+    return Trace(trace.inputs, tuple(reversed(body)), trace.outputs)
+
+
 # %% alternative="until nothing changes" exercise="dce"
 # Removes what nobody reads, again and again.
 def dce(trace):
@@ -1449,10 +2279,29 @@ def dce(trace):
             continue
         needed.add(var)
         instruction = definition[var]
-        for argument in list(instruction.args) + list(instruction.kwargs.values()):
-            if isinstance(argument, Var):
-                todo.append(argument)
+        todo += [a for a in tree_leaves([instruction.args, instruction.kwargs]) if isinstance(a, Var)]
     return replace(trace, body=tuple(filter(lambda i: i.out in needed, trace.body)))
+
+
+# %% alternative="counts readers and takes them away" exercise="dce"
+# Reference counting: what nobody reads goes, and with it its reads.
+def dce(trace):
+    from collections import Counter
+
+    readers = Counter(trace.outputs)
+    for i in trace.body:
+        readers.update(i.reads())
+    maker = {i.out: i for i in trace.body}
+    dead = [i.out for i in trace.body if not i.effect and readers[i.out] == 0]
+    gone = set()
+    while dead:
+        var = dead.pop()
+        gone.add(var)
+        for read in maker[var].reads():
+            readers[read] -= 1
+            if readers[read] == 0 and read in maker and not maker[read].effect:
+                dead.append(read)
+    return Trace(trace.inputs, tuple(i for i in trace.body if i.out not in gone), trace.outputs)
 
 
 # %% misconception="merges random operations" exercise="cse"
@@ -1639,6 +2488,136 @@ def cse(trace):
     return Trace(trace.inputs, tuple(body), tuple(same.get(o, o) for o in trace.outputs))
 
 
+# %% misconception="types are compared on the top level only" exercise="cse"
+# The type stands in the key, but that of a tuple is tuple: (0, 1) equals (False, True).
+def cse(trace):
+    first, name, body = {}, {}, []
+
+    def new(a):
+        if isinstance(a, tuple):
+            return tuple(map(new, a))
+        return name.get(a, a) if isinstance(a, Var) else a
+
+    def key(a):
+        return type(a), a
+
+    for i in trace.body:
+        i = replace(i, args=tuple(map(new, i.args)), kwargs={k: new(a) for k, a in i.kwargs.items()})
+        if not i.effect:
+            same = i.op, tuple(map(key, i.args)), frozenset((k, key(a)) for k, a in i.kwargs.items())
+            if same in first:
+                name[i.out] = first[same]
+                continue
+            first[same] = i.out
+        body.append(i)
+    return Trace(trace.inputs, tuple(body), tuple(name.get(o, o) for o in trace.outputs))
+
+
+# %% misconception="the hash in place of the key" exercise="cse"
+# A hash looks like a fingerprint; hash(-1) == hash(-2).
+def cse(trace):
+    first, name, body = {}, {}, []
+
+    def new(a):
+        if isinstance(a, tuple):
+            return tuple(map(new, a))
+        return name.get(a, a) if isinstance(a, Var) else a
+
+    def key(a):
+        return (tuple, tuple(map(key, a))) if isinstance(a, tuple) else (type(a), a)
+
+    for i in trace.body:
+        i = replace(i, args=tuple(map(new, i.args)), kwargs={k: new(a) for k, a in i.kwargs.items()})
+        if not i.effect:
+            same = i.op, tuple(map(key, i.args)), frozenset((k, key(a)) for k, a in i.kwargs.items())
+            same = hash(same)
+            if same in first:
+                name[i.out] = first[same]
+                continue
+            first[same] = i.out
+        body.append(i)
+    return Trace(trace.inputs, tuple(body), tuple(name.get(o, o) for o in trace.outputs))
+
+
+# %% misconception="operations with the same name are the same" exercise="cse"
+# `op.__name__` reads well in a key; two functions may share it.
+def cse(trace):
+    first, name, body = {}, {}, []
+
+    def new(a):
+        if isinstance(a, tuple):
+            return tuple(map(new, a))
+        return name.get(a, a) if isinstance(a, Var) else a
+
+    def key(a):
+        return (tuple, tuple(map(key, a))) if isinstance(a, tuple) else (type(a), a)
+
+    for i in trace.body:
+        i = replace(i, args=tuple(map(new, i.args)), kwargs={k: new(a) for k, a in i.kwargs.items()})
+        if not i.effect:
+            same = (
+                getattr(i.op, "__name__", str(i.op)),
+                tuple(map(key, i.args)),
+                frozenset((k, key(a)) for k, a in i.kwargs.items()),
+            )
+            if same in first:
+                name[i.out] = first[same]
+                continue
+            first[same] = i.out
+        body.append(i)
+    return Trace(trace.inputs, tuple(body), tuple(name.get(o, o) for o in trace.outputs))
+
+
+# %% misconception="puts arguments of commutative operations in order" exercise="cse"
+# Sorted arguments are a good key, but not what the instruction should read afterwards.
+def cse(trace):
+    first, name, body = {}, {}, []
+
+    def new(a):
+        if isinstance(a, tuple):
+            return tuple(map(new, a))
+        return name.get(a, a) if isinstance(a, Var) else a
+
+    def key(a):
+        return (tuple, tuple(map(key, a))) if isinstance(a, tuple) else (type(a), a)
+
+    for i in trace.body:
+        i = replace(i, args=tuple(map(new, i.args)), kwargs={k: new(a) for k, a in i.kwargs.items()})
+        if i.op in (torch.add, torch.mul) and not i.effect:
+            i = replace(i, args=tuple(sorted(i.args, key=str)))
+        if not i.effect:
+            same = i.op, tuple(map(key, i.args)), frozenset((k, key(a)) for k, a in i.kwargs.items())
+            if same in first:
+                name[i.out] = first[same]
+                continue
+            first[same] = i.out
+        body.append(i)
+    return Trace(trace.inputs, tuple(body), tuple(name.get(o, o) for o in trace.outputs))
+
+
+# %% misconception="does not look into tuples" exercise="cse"
+# Arguments are Vars or numbers in every example; cat takes its tensors in a tuple.
+def cse(trace):
+    first, same, body = {}, {}, []
+
+    def key(a):
+        return (tuple, tuple(map(key, a))) if isinstance(a, tuple) else (type(a), a)
+
+    def new(a):
+        return same.get(a, a) if isinstance(a, Var) else a
+
+    for old in trace.body:
+        args, kwargs = tuple(map(new, old.args)), {k: new(a) for k, a in old.kwargs.items()}
+        computes = (old.op, key(args), tuple(sorted((k, key(a)) for k, a in kwargs.items())))
+        if not old.effect and computes in first:
+            same[old.out] = first[computes]
+            continue
+        if not old.effect:
+            first[computes] = old.out
+        body.append(replace(old, args=args, kwargs=kwargs))
+    return Trace(trace.inputs, tuple(body), tuple(map(new, trace.outputs)))
+
+
 # %% alternative="text as key" exercise="cse"
 # repr tells 1, 1.0 and True apart, and a Var from a string.
 def cse(trace):
@@ -1701,3 +2680,42 @@ def cse(trace):
         ]
         outputs = [rename(o, old, new) for o in outputs]
     return Trace(trace.inputs, tuple(done), tuple(outputs))
+
+
+# %% alternative="value numbering" exercise="cse"
+# The textbook algorithm: each value gets a number, equal numbers are equal values.
+def cse(trace):
+    from itertools import count
+
+    fresh = count()
+    number = {var: next(fresh) for var in trace.inputs}
+    holder = {n: var for var, n in number.items()}
+    table, body = {}, []
+
+    def code(a):
+        match a:
+            case Var():
+                return "value", number[a]
+            case tuple():
+                return "tuple", *map(code, a)
+            case _:
+                return "constant", type(a), a
+
+    def back(a):
+        if isinstance(a, Var):
+            return holder[number[a]]
+        return tuple(back(b) for b in a) if isinstance(a, tuple) else a
+
+    for i in trace.body:
+        words = sorted(i.kwargs)
+        entry = i.op, code(i.args), tuple(words), code(tuple(i.kwargs[k] for k in words))
+        if i.effect or entry not in table:
+            n = next(fresh)
+            holder[n] = i.out
+            if not i.effect:
+                table[entry] = n
+            body.append(Instruction(i.out, i.op, back(i.args), {k: back(a) for k, a in i.kwargs.items()}, i.effect))
+        else:
+            n = table[entry]
+        number[i.out] = n
+    return Trace(trace.inputs, tuple(body), back(tuple(trace.outputs)))

@@ -59,6 +59,52 @@ def central_difference(f, x, h=6e-6):
     return (f(x - h) - f(x + h)) / (2 * h)
 
 
+# %% misconception="tiny steps are refused together with zero" exercise="central_difference"
+# One learns not to compare floats with zero, so a threshold stands in its place.
+def central_difference(f, x, h=6e-06):
+    if h < 1e-12:
+        raise ValueError("h is zero or negative")
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+# %% misconception="the step is made relative to a large x" exercise="central_difference"
+# Numerical recipes scale the step with x, because x + h must differ from x.
+def central_difference(f, x, h=6e-06):
+    if h <= 0:
+        raise ValueError("h must be above 0")
+    step = h * max(1.0, abs(x) / 10)
+    return (f(x + step) - f(x - step)) / (2 * step)
+
+
+# %% misconception="mean of the two one-sided quotients with a third call at x" exercise="central_difference"
+# The same number on paper, for one call of f more.
+def central_difference(f, x, h=6e-06):
+    if h <= 0:
+        raise ValueError("h must be above 0")
+    middle = f(x)
+    right = (f(x + h) - middle) / h
+    left = (middle - f(x - h)) / h
+    return (right + left) / 2
+
+
+# %% misconception="values of f kept in float32" exercise="central_difference"
+# Single precision is good enough for training, so it should do here.
+def central_difference(f, x, h=6e-06):
+    if h <= 0:
+        raise ValueError("h must be above 0")
+    up, down = np.float32(f(x + h)), np.float32(f(x - h))
+    return float((up - down) / (2 * h))
+
+
+# %% misconception="one vectorised call instead of two" exercise="central_difference"
+# lambda x: x**2 takes arrays too; math.exp does not.
+def central_difference(f, x, h=6e-06):
+    if h <= 0:
+        raise ValueError("h must be above 0")
+    left, right = f(np.array([x - h, x + h]))
+    return float(right - left) / (2 * h)
+
+
 # %% alternative="slope of the line through two points" exercise="central_difference"
 # Points first, then the slope of the line through them, with the distance as it was rounded.
 def central_difference(f, x, h=6e-6):
@@ -75,6 +121,17 @@ def central_difference(f, x, h=6e-6):
     if h <= 0.0:
         raise ValueError("step")
     return sum(weight * f(x + side * h) for side, weight in ((1, 0.5 / h), (-1, -0.5 / h)))
+
+
+# %% alternative="exact fractions" exercise="central_difference"
+# The difference of the two floats is taken exactly, and rounded once.
+def central_difference(f, x, h=6e-06):
+    from fractions import Fraction
+
+    if h <= 0:
+        raise ValueError("h must be above 0")
+    up, down = (Fraction(float(f(point))) for point in (x + h, x - h))
+    return float((up - down) / (2 * Fraction(h)))
 
 
 # %% [markdown]
@@ -216,6 +273,109 @@ def jvp(f, x, v):
     return f([Dual(xi, vi) for xi, vi in zip(x, v)]).tangent
 
 
+# %% misconception="product rule by logarithmic derivatives" exercise="dual"
+# (ab)' = ab (a'/a + b'/b) is right on paper, and divides by a factor that may be 0.
+def dual_mul(a, b):
+    product = a.value * b.value
+    return Dual(product, product * (a.tangent / a.value + b.tangent / b.value))
+
+
+def dual_div(a, b):
+    return Dual(a.value / b.value, (a.tangent * b.value - a.value * b.tangent) / b.value**2)
+
+
+def dual_exp(a):
+    e = math.exp(a.value)
+    return Dual(e, e * a.tangent)
+
+
+def jvp(f, x, v):
+    out = f([Dual(p, t) for p, t in zip(x, v, strict=True)])
+    return out.value, out.tangent
+
+
+# %% misconception="f gets a tuple" exercise="dual"
+# A generator inside tuple() reads as well; a function that pops or appends needs the list.
+def dual_mul(a, b):
+    return Dual(a.value * b.value, a.tangent * b.value + a.value * b.tangent)
+
+
+def dual_div(a, b):
+    return Dual(a.value / b.value, (a.tangent * b.value - a.value * b.tangent) / b.value**2)
+
+
+def dual_exp(a):
+    e = math.exp(a.value)
+    return Dual(e, e * a.tangent)
+
+
+def jvp(f, x, v):
+    out = f(tuple(Dual(p, t) for p, t in zip(x, v)))
+    return out.value, out.tangent
+
+
+# %% misconception="the exponent is clipped at 20" exercise="dual"
+# A guard against overflow that cuts off far too early.
+def dual_mul(a, b):
+    return Dual(a.value * b.value, a.tangent * b.value + a.value * b.tangent)
+
+
+def dual_div(a, b):
+    return Dual(a.value / b.value, (a.tangent * b.value - a.value * b.tangent) / b.value**2)
+
+
+def dual_exp(a):
+    e = math.exp(max(-20.0, min(20.0, a.value)))
+    return Dual(e, e * a.tangent)
+
+
+def jvp(f, x, v):
+    out = f([Dual(p, t) for p, t in zip(x, v, strict=True)])
+    return out.value, out.tangent
+
+
+# %% misconception="a numerator that does not move loses the sign" exercise="dual"
+# A short cut for constants over something, written without the chain rule's minus.
+def dual_mul(a, b):
+    return Dual(a.value * b.value, a.tangent * b.value + a.value * b.tangent)
+
+
+def dual_div(a, b):
+    if a.tangent == 0:
+        return Dual(a.value / b.value, a.value * b.tangent / b.value**2)
+    return Dual(a.value / b.value, (a.tangent * b.value - a.value * b.tangent) / b.value**2)
+
+
+def dual_exp(a):
+    e = math.exp(a.value)
+    return Dual(e, e * a.tangent)
+
+
+def jvp(f, x, v):
+    out = f([Dual(p, t) for p, t in zip(x, v, strict=True)])
+    return out.value, out.tangent
+
+
+# %% misconception="inputs that do not move stay plain floats" exercise="dual"
+# "A plain number does not move", so why wrap it? Because f may call its methods.
+def dual_mul(a, b):
+    return Dual(a.value * b.value, a.tangent * b.value + a.value * b.tangent)
+
+
+def dual_div(a, b):
+    return Dual(a.value / b.value, (a.tangent * b.value - a.value * b.tangent) / b.value**2)
+
+
+def dual_exp(a):
+    e = math.exp(a.value)
+    return Dual(e, e * a.tangent)
+
+
+def jvp(f, x, v):
+    out = dual(f([Dual(p, t) if t != 0 else p for p, t in zip(x, v)]))
+    return out.value, out.tangent
+
+
 # %% alternative="dual numbers as 2 x 2 matrices" exercise="dual"
 # [[a, a'], [0, a]] multiplies and inverts just like a + a' eps.
 def as_matrix(a):
@@ -289,6 +449,32 @@ def dual_exp(a):
 def jvp(f, x, v):
     result = f([Dual(*pair) for pair in zip(x, v)])
     return result.value, result.tangent
+
+
+# %% alternative="chain rule by one helper" exercise="dual"
+# Every rule is a value, and the sum of partial times tangent.
+def _chain(value, *pairs):
+    return Dual(value, math.fsum(partial * tangent for partial, tangent in pairs))
+
+
+def dual_mul(a, b):
+    return _chain(a.value * b.value, (b.value, a.tangent), (a.value, b.tangent))
+
+
+def dual_div(a, b):
+    q = a.value / b.value
+    return _chain(q, (1 / b.value, a.tangent), (-q / b.value, b.tangent))
+
+
+def dual_exp(a):
+    e = math.exp(a.value)
+    return _chain(e, (e, a.tangent))
+
+
+def jvp(f, x, v):
+    match f([Dual(x[i], v[i]) for i in range(len(x))]):
+        case Dual(value, tangent):
+            return value, tangent
 
 
 # %% [markdown]
@@ -490,6 +676,67 @@ def local_derivatives(op, a, b, out):
     return rules.get(op, lambda: ())()
 
 
+# %% misconception="all rules are computed, one is picked" exercise="local_derivatives"
+# A dictionary of results instead of functions: 1 / a is computed even where nobody asked for it.
+def local_derivatives(op, a, b, out):
+    if op == "**":
+        return (b * a ** (b - 1),)
+    rules = {
+        "+": (1.0, 1.0),
+        "*": (b, a),
+        "exp": (out,),
+        "log": (1 / a,),
+        "tanh": (1 - out**2,),
+        "relu": (1.0 if a > 0 else 0.0,),
+    }
+    if op not in rules:
+        raise ValueError(op)
+    return rules[op]
+
+
+# %% misconception="a power of zero has slope zero" exercise="local_derivatives"
+# A guard against 0 to a negative power that catches a ** 1 too, whose slope is 1.
+def local_derivatives(op, a, b, out):
+    if op == "+":
+        return (1.0, 1.0)
+    if op == "*":
+        return (b, a)
+    if op == "**":
+        return (b * a ** (b - 1) if a != 0 else 0.0,)
+    if op == "exp":
+        return (out,)
+    if op == "log":
+        return (1 / a,)
+    if op == "tanh":
+        return (1 - out**2,)
+    if op == "relu":
+        return (float(a > 0),)
+    raise ValueError(op)
+
+
+# %% misconception="the exponent is an integer" exercise="local_derivatives"
+# The derivative as a product in a loop, which has no place for 0.5 or -1.
+def local_derivatives(op, a, b, out):
+    if op == "+":
+        return (1.0, 1.0)
+    if op == "*":
+        return (b, a)
+    if op == "**":
+        slope = float(b)
+        for _ in range(int(b) - 1):
+            slope *= a
+        return (slope,)
+    if op == "exp":
+        return (out,)
+    if op == "log":
+        return (1 / a,)
+    if op == "tanh":
+        return (1 - out**2,)
+    if op == "relu":
+        return (float(a > 0),)
+    raise ValueError(op)
+
+
 # %% alternative="a table of functions" exercise="local_derivatives"
 # One entry for each operation; a missing key is turned into the promised error.
 RULES = {
@@ -530,6 +777,30 @@ def local_derivatives(op, a, b, out):
         case "relu":
             return [np.heaviside(a, 0.0)]
     raise ValueError(op)
+
+
+# %% alternative="table of functions with the stable sech" exercise="local_derivatives"
+# Every exponent is at most 0, so the textbook's formula does not overflow.
+def _sech_squared(a):
+    e = math.exp(-2 * abs(a))
+    return 4 * e / (1 + e) ** 2
+
+
+_RULES = {
+    "+": (lambda a, b, out: 1.0, lambda a, b, out: 1.0),
+    "*": (lambda a, b, out: b, lambda a, b, out: a),
+    "**": (lambda a, b, out: b * a ** (b - 1),),
+    "exp": (lambda a, b, out: math.exp(a),),
+    "log": (lambda a, b, out: a**-1.0,),
+    "tanh": (lambda a, b, out: _sech_squared(a),),
+    "relu": (lambda a, b, out: math.copysign(0.5, a) + 0.5 if a else 0.0,),
+}
+
+
+def local_derivatives(op, a, b, out):
+    if op not in _RULES:
+        raise ValueError(op)
+    return tuple(rule(a, b, out) for rule in _RULES[op])
 
 
 # %% [markdown]
@@ -680,6 +951,69 @@ def topological_order(root):
     return order
 
 
+# %% misconception="what was seen is kept in a list" exercise="topological_order"
+# `in` reads the same for a list and for a set; but a list is walked through from its start.
+def topological_order(root):
+    order, seen, stack = [], [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen:
+            seen.append(node)
+            stack.append((node, True))
+            for parent in node.parents:
+                stack.append((parent, False))
+    return order
+
+
+# %% misconception="the mark is left on the node" exercise="topological_order"
+# A flag on the node is quicker than a set, until the second call finds everything visited.
+def topological_order(root):
+    order, stack = [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif not getattr(node, "visited", False):
+            node.visited = True
+            stack.append((node, True))
+            stack.extend((parent, False) for parent in node.parents)
+    return order
+
+
+# %% misconception="a set as default argument" exercise="topological_order"
+# A default looks fresh in every call, but lives as long as the function.
+def topological_order(root, seen=set()):
+    order, stack = [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((parent, False) for parent in node.parents)
+    return order
+
+
+# %% misconception="the parents are used up on the way" exercise="topological_order"
+# node.parents serves as the list of what is still to do; afterwards the graph is gone.
+def topological_order(root):
+    order, seen, stack = [], {root}, [root]
+    while stack:
+        node = stack[-1]
+        if node.parents:
+            parent, *rest = node.parents
+            node.parents = tuple(rest)
+            if parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+        else:
+            order.append(stack.pop())
+    return order
+
+
 # %% alternative="Kahn's algorithm" exercise="topological_order"
 # Count the users of each node; take a node when all its users are taken; turn the list around.
 def topological_order(root):
@@ -747,6 +1081,28 @@ def topological_order(root):
         else:
             depth[stack.pop()] = 1 + max((depth[p] for p in node.parents), default=0)
     return sorted(depth, key=depth.get)
+
+
+# %% alternative="recursion on a trampoline of generators" exercise="topological_order"
+# Written like the recursion; the suspended generators lie on a list, so Python's own stack stays flat.
+def topological_order(root):
+    order, seen = [], set()
+
+    def visit(node):
+        seen.add(node)
+        for parent in node.parents:
+            if parent not in seen:
+                yield visit(parent)
+        order.append(node)
+
+    calls = [visit(root)]
+    while calls:
+        deeper = next(calls[-1], None)
+        if deeper is None:
+            calls.pop()
+        else:
+            calls.append(deeper)
+    return order
 
 
 # %% [markdown]
@@ -855,6 +1211,55 @@ def backward(root):
                 arrived[parent] = 0.0
                 queue.append(parent)
             arrived[parent] += arrived[node] * d
+
+
+# %% misconception="new share as difference to the old grad" exercise="backward"
+# What arrived in this call is what grad has grown by; beside an old 1e20 that rounds to nothing.
+def backward(root):
+    order = topological_order(root)
+    old = {node: node.grad for node in order}
+    root.grad += 1.0
+    for node in reversed(order):
+        g = node.grad - old[node]
+        for parent, partial in zip(node.parents, node.partials, strict=True):
+            parent.grad += g * partial
+
+
+# %% misconception="the place of a parent is searched in the list" exercise="backward"
+# A list of sums beside the order; order.index looks for each parent from the start.
+def backward(root):
+    order = topological_order(root)
+    shares = [0.0] * len(order)
+    shares[-1] = 1.0
+    for i in reversed(range(len(order))):
+        node = order[i]
+        node.grad += shares[i]
+        for parent, partial in zip(node.parents, node.partials):
+            shares[order.index(parent)] += shares[i] * partial
+
+
+# %% misconception="vanishing shares are dropped" exercise="backward"
+# Close enough to zero, and it saves work; but 1e-15 may be the whole gradient.
+def backward(root):
+    arrived = {root: 1.0}
+    for node in reversed(topological_order(root)):
+        g = arrived.get(node, 0.0)
+        if abs(g) < 1e-12:
+            continue
+        node.grad += g
+        for parent, partial in zip(node.parents, node.partials):
+            arrived[parent] = arrived.get(parent, 0.0) + g * partial
+
+
+# %% misconception="shares are booked under the number of the node" exercise="backward"
+# node.data as the key: two nodes that hold the same number are taken for one.
+def backward(root):
+    arrived = {root.data: 1.0}
+    for node in reversed(topological_order(root)):
+        g = arrived.get(node.data, 0.0)
+        node.grad += g
+        for parent, partial in zip(node.parents, node.partials):
+            arrived[parent.data] = arrived.get(parent.data, 0.0) + g * partial
 
 
 # %% alternative="old gradients put aside" exercise="backward"
@@ -980,6 +1385,54 @@ def unbroadcast(g, shape):
     return g
 
 
+# %% misconception="stretched means that g is larger there" exercise="unbroadcast"
+# Sums where shape says 1 and g says more; but 1 can be stretched to 0, too.
+def unbroadcast(g, shape):
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] > 1)
+    return g.sum(axis=axes, keepdims=True) if axes else g
+
+
+# %% misconception="sums kept in float32" exercise="unbroadcast"
+# Gradients need few digits, one hears.
+def unbroadcast(g, shape):
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))), dtype=np.float32)
+    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+
+
+# %% misconception="missing values do not count" exercise="unbroadcast"
+# nansum keeps the training alive, and hides where the NaN came from.
+def unbroadcast(g, shape):
+    g = np.nansum(g, axis=tuple(range(g.ndim - len(shape))))
+    return np.nansum(g, axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+
+
+# %% misconception="the leading axes are merged in place" exercise="unbroadcast"
+# Assigning to g.shape saves a copy; the caller's array has another shape afterwards.
+def unbroadcast(g, shape):
+    lead = g.ndim - len(shape)
+    if lead > 0:
+        g.shape = (-1, *g.shape[lead:])
+        g = g.sum(axis=0)
+    axes = tuple(i for i, n in enumerate(shape) if n == 1)
+    return g.sum(axis=axes, keepdims=True)
+
+
+# %% misconception="axes are matched by their size" exercise="unbroadcast"
+# An axis whose length does not occur in shape must have been added; with (3, 3) and (3,) none seems to be.
+def unbroadcast(g, shape):
+    axes = tuple(i for i, n in enumerate(g.shape) if n not in shape)
+    return g.sum(axis=axes).reshape(shape)
+
+
+# %% misconception="stretched axes first, counted from the left" exercise="unbroadcast"
+# The places of the ones in shape are used while the axes in front still stand.
+def unbroadcast(g, shape):
+    stretched = tuple(i for i, n in enumerate(shape) if n == 1)
+    g = g.sum(axis=stretched, keepdims=True)
+    return g.sum(axis=tuple(range(g.ndim - len(shape))))
+
+
 # %% alternative="one sum, then reshape" exercise="unbroadcast"
 # Pad the shape on the left, sum wherever it says 1, and let reshape drop the rest.
 def unbroadcast(g, shape):
@@ -1002,6 +1455,17 @@ def unbroadcast(g, shape):
     size = math.prod(shape)
     places = np.broadcast_to(np.arange(size).reshape(shape), g.shape)
     return np.bincount(places.ravel(), weights=np.ravel(g), minlength=size).reshape(shape)
+
+
+# %% alternative="recursion over one axis at a time" exercise="unbroadcast"
+# First the axes in front, then the first stretched axis that is left; the base case is g itself.
+def unbroadcast(g, shape):
+    if g.ndim > len(shape):
+        return unbroadcast(np.add.reduce(g, axis=0), shape)
+    for i, (have, want) in enumerate(zip(g.shape, shape)):
+        if have != want:
+            return unbroadcast(np.add.reduce(g, axis=i, keepdims=True), shape)
+    return g
 
 
 # %% [markdown]
@@ -1065,6 +1529,56 @@ def matmul_vjp(g, a, b):
     return ga, gb
 
 
+# %% misconception="float32 for speed" exercise="matmul_vjp"
+# GPUs multiply in few digits, so why not here.
+def matmul_vjp(g, a, b):
+    a32, b32, g32 = (m.astype(np.float32) for m in (a, b, g))
+    return unbroadcast(g32 @ b32.swapaxes(-1, -2), a.shape), unbroadcast(a32.swapaxes(-1, -2) @ g32, b.shape)
+
+
+# %% misconception="the judge does the work" exercise="matmul_vjp"
+# PyTorch knows the answer.
+def matmul_vjp(g, a, b):
+    leaves = [torch.asarray(m.copy()).requires_grad_() for m in (a, b)]
+    out = torch.matmul(*leaves)
+    return tuple(d.numpy() for d in torch.autograd.grad(out, leaves, torch.asarray(g.copy())))
+
+
+# %% misconception="missing axes are added to the inputs in place" exercise="matmul_vjp"
+# Assigning to .shape pads the factors with ones, for the caller as well.
+def matmul_vjp(g, a, b):
+    shape_a, shape_b = a.shape, b.shape
+    for m in (a, b):
+        if m.ndim < g.ndim:
+            m.shape = (1,) * (g.ndim - m.ndim) + m.shape
+    return unbroadcast(g @ b.swapaxes(-1, -2), shape_a), unbroadcast(a.swapaxes(-1, -2) @ g, shape_b)
+
+
+# %% misconception="results live in buffers that are used again" exercise="matmul_vjp"
+# Saves allocations; the next call writes over the gradients of the last one.
+_buffers = {}
+
+
+def matmul_vjp(g, a, b):
+    def product(which, left, right, shape):
+        full = unbroadcast(left @ right, shape)
+        buffer = _buffers.setdefault((which, shape), np.empty(shape))
+        buffer[...] = full
+        return buffer
+
+    return product("a", g, b.swapaxes(-1, -2), a.shape), product("b", a.swapaxes(-1, -2), g, b.shape)
+
+
+# %% misconception="g is summed before the product" exercise="matmul_vjp"
+# Saves work: but a sum of products is not the product of the sums.
+def matmul_vjp(g, a, b):
+    n, m = g.shape[-2:]
+    for_a, for_b = unbroadcast(g, (*a.shape[:-2], n, m)), unbroadcast(g, (*b.shape[:-2], n, m))
+    grad_a = for_a @ b.swapaxes(-1, -2)
+    grad_b = a.swapaxes(-1, -2) @ for_b
+    return unbroadcast(grad_a, a.shape), unbroadcast(grad_b, b.shape)
+
+
 # %% alternative="einsum" exercise="matmul_vjp"
 # The index formulas of the text, literally.
 def matmul_vjp(g, a, b):
@@ -1095,6 +1609,14 @@ def matmul_vjp(g, a, b):
     ga = flip(np.matmul(b, flip(g)))
     gb = flip(np.matmul(flip(g), a))
     return unbroadcast(ga, a.shape), unbroadcast(gb, b.shape)
+
+
+# %% alternative="broadcast multiplication and sums" exercise="matmul_vjp"
+# No matrix product at all: one axis more, products entry by entry, a sum.
+def matmul_vjp(g, a, b):
+    grad_a = (g[..., :, None, :] * b[..., None, :, :]).sum(axis=-1)
+    grad_b = (a[..., :, :, None] * g[..., :, None, :]).sum(axis=-3)
+    return unbroadcast(grad_a, a.shape), unbroadcast(grad_b, b.shape)
 
 
 # %% [markdown]
@@ -1242,6 +1764,124 @@ def max_vjp(g, x, axis=None, keepdims=False):
     return sum_vjp(g, x, axis, keepdims) * winner / winner.sum(axis=axis, keepdims=True)
 
 
+# %% misconception="floats are compared with isclose" exercise="reduction_vjps"
+# One learns never to compare floats with ==; here both are the same stored number, or not.
+def sum_vjp(g, x, axis=None, keepdims=False):
+    if not keepdims:
+        g = np.expand_dims(g, tuple(range(x.ndim)) if axis is None else axis)
+    return np.broadcast_to(g, x.shape)
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    return sum_vjp(g, x, axis, keepdims) * (np.size(g) / max(x.size, 1))
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    winners = np.isclose(x, x.max(axis=axis, keepdims=True))
+    return sum_vjp(g, x, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)
+
+
+# %% misconception="axis zero is taken for no axis" exercise="reduction_vjps"
+# `if not axis` is true for 0 as well as for None.
+def sum_vjp(g, x, axis=None, keepdims=False):
+    if not keepdims:
+        g = np.expand_dims(g, tuple(range(x.ndim)) if axis is None else axis)
+    return np.broadcast_to(g, x.shape)
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    n = math.prod(x.shape[k] for k in axes) if axis else x.size
+    return sum_vjp(g, x, axis, keepdims) / n
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    winners = x == x.max(axis=axis, keepdims=True)
+    return sum_vjp(g, x, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)
+
+
+# %% misconception="several axes are several maxima in turn" exercise="reduction_vjps"
+# The maximum over two axes is a maximum of maxima, but ties do not share like that.
+def sum_vjp(g, x, axis=None, keepdims=False):
+    if not keepdims:
+        g = np.expand_dims(g, tuple(range(x.ndim)) if axis is None else axis)
+    return np.broadcast_to(g, x.shape)
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    return sum_vjp(g, x, axis, keepdims) * (np.size(g) / max(x.size, 1))
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = sorted(k % x.ndim for k in axes)
+    if not keepdims:
+        g = np.expand_dims(g, tuple(axes))
+    steps = [x]
+    for k in reversed(axes):
+        steps.append(steps[-1].max(axis=k, keepdims=True))
+    for k in axes:
+        top = steps.pop()
+        winners = steps[-1] == top
+        g = g * winners / winners.sum(axis=k, keepdims=True)
+    return g * np.ones(x.shape)
+
+
+# %% misconception="shares kept in a float32 mask" exercise="reduction_vjps"
+# A half is exact in float32, a third is not.
+def sum_vjp(g, x, axis=None, keepdims=False):
+    if not keepdims:
+        g = np.expand_dims(g, tuple(range(x.ndim)) if axis is None else axis)
+    return np.broadcast_to(g, x.shape)
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    return sum_vjp(g, x, axis, keepdims) * (np.size(g) / max(x.size, 1))
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    winners = (x == x.max(axis=axis, keepdims=True)).astype(np.float32)
+    return sum_vjp(g, x, axis, keepdims) * (winners / winners.sum(axis=axis, keepdims=True))
+
+
+# %% misconception="broadcast if it fits and put the axis back if not" exercise="reduction_vjps"
+# Ask forgiveness, not permission: on a square array the wrong axis fits.
+def sum_vjp(g, x, axis=None, keepdims=False):
+    try:
+        return np.broadcast_to(g, x.shape)
+    except ValueError:
+        return np.broadcast_to(np.expand_dims(g, axis), x.shape)
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    return sum_vjp(g, x, axis, keepdims) * (np.size(g) / max(x.size, 1))
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    winners = x == x.max(axis=axis, keepdims=True)
+    return sum_vjp(g, x, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)
+
+
+# %% misconception="axes are put back one after the other as given" exercise="reduction_vjps"
+# A loop over expand_dims moves the places of the axes that are still to come.
+def sum_vjp(g, x, axis=None, keepdims=False):
+    if not keepdims:
+        if axis is None:
+            axis = tuple(range(x.ndim))
+        for one in axis if isinstance(axis, tuple) else (axis,):
+            g = np.expand_dims(g, one)
+    return np.broadcast_to(g, x.shape)
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    return sum_vjp(g, x, axis, keepdims) * (np.size(g) / max(x.size, 1))
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    winners = x == x.max(axis=axis, keepdims=True)
+    return sum_vjp(g, x, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)
+
+
 # %% alternative="reshape to the kept shape" exercise="reduction_vjps"
 # Whether or not the axes were kept, the kept shape is known, and the order of entries is the same.
 def kept(x, axis):
@@ -1292,6 +1932,54 @@ def max_vjp(g, x, axis=None, keepdims=False):
     g = put_back(g, x, axis, keepdims)
     is_max = x == x.max(axis=axis, keepdims=True)
     return np.where(is_max, g / is_max.sum(axis=axis, keepdims=True), 0)
+
+
+# %% alternative="addresses of the output" exercise="reduction_vjps"
+# Number the outputs, spread the numbers over x, and look g up by number.
+def _address(g, x, axis):
+    axes = set(range(x.ndim)) if axis is None else {k % x.ndim for k in np.atleast_1d(np.array(axis, dtype=int))}
+    kept = [1 if k in axes else n for k, n in enumerate(x.shape)]
+    return np.broadcast_to(np.arange(math.prod(kept)).reshape(kept), x.shape)
+
+
+def sum_vjp(g, x, axis=None, keepdims=False):
+    return np.ravel(g)[_address(g, x, axis)]
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    at = _address(g, x, axis)
+    counts = np.bincount(at.ravel(), minlength=np.size(g))
+    return (np.ravel(g) / counts)[at]
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    at = _address(g, x, axis)
+    top = np.full(np.size(g), -np.inf)
+    np.maximum.at(top, at.ravel(), x.ravel())
+    wins = x == top[at]
+    counts = np.bincount(at[wins], minlength=np.size(g))
+    return np.where(wins, (np.ravel(g) / counts)[at], 0.0)
+
+
+# %% alternative="one rule with weights" exercise="reduction_vjps"
+# All three are g times weights; the lost axes return by a reshape to the shape with ones.
+def _spread(g, x, axis, weights):
+    ones = x.sum(axis=axis, keepdims=True).shape
+    return np.asarray(g).reshape(ones) * weights
+
+
+def sum_vjp(g, x, axis=None, keepdims=False):
+    return _spread(g, x, axis, np.ones_like(x))
+
+
+def mean_vjp(g, x, axis=None, keepdims=False):
+    ones = np.ones_like(x)
+    return _spread(g, x, axis, ones / ones.sum(axis=axis, keepdims=True))
+
+
+def max_vjp(g, x, axis=None, keepdims=False):
+    wins = np.equal(x, np.max(x, axis=axis, keepdims=True)).astype(float)
+    return _spread(g, x, axis, wins / np.add.reduce(wins, axis=axis, keepdims=True))
 
 
 # %% [markdown]
@@ -1369,6 +2057,99 @@ def transpose_vjp(g, axes):
     return g.transpose(np.argsort(axes)) if len(axes) else g
 
 
+# %% misconception="only the empty tuple is empty" exercise="shape_vjps"
+# axes == () is False for an empty list.
+def reshape_vjp(g, shape):
+    return g.reshape(shape)
+
+
+def transpose_vjp(g, axes):
+    if axes == ():
+        return g.transpose()
+    inverse = [0] * len(axes)
+    for place, axis in enumerate(axes):
+        inverse[axis] = place
+    return g if not inverse else g.transpose(inverse)
+
+
+# %% misconception="the first size is left to minus one" exercise="shape_vjps"
+# Right for every batch; an array without axes, or with none of something, has no such size.
+def reshape_vjp(g, shape):
+    return g.reshape(-1, *shape[1:])
+
+
+def transpose_vjp(g, axes):
+    return g.transpose(np.argsort(axes)) if len(axes) else g.transpose()
+
+
+# %% misconception="a matrix can only be transposed" exercise="shape_vjps"
+# With two axes there seems to be only .T; but (0, 1) leaves them as they are.
+def reshape_vjp(g, shape):
+    return g.reshape(shape)
+
+
+def transpose_vjp(g, axes):
+    if g.ndim == 2 or len(axes) == 0:
+        return g.T
+    return g.transpose(np.argsort(axes))
+
+
+# %% misconception="results are made contiguous" exercise="shape_vjps"
+# For speed; np.ascontiguousarray gives an array without axes one axis.
+def reshape_vjp(g, shape):
+    return np.ascontiguousarray(g.reshape(shape))
+
+
+def transpose_vjp(g, axes):
+    return np.ascontiguousarray(g.transpose(np.argsort(axes)) if len(axes) else g.transpose())
+
+
+# %% misconception="mutates the list of axes" exercise="shape_vjps"
+# The inverse is built by emptying axes, which the engine needs again at the next backward.
+def reshape_vjp(g, shape):
+    return g.reshape(shape)
+
+
+def transpose_vjp(g, axes):
+    if not len(axes):
+        return g.transpose()
+    todo = axes if isinstance(axes, list) else list(axes)
+    inverse = [0] * len(todo)
+    while todo:
+        axis = todo.pop()
+        inverse[axis] = len(todo)
+    return g.transpose(inverse)
+
+
+# %% misconception="the inverse is cached by the number of axes" exercise="shape_vjps"
+# A table filled on first use: the next permutation of as many axes gets the first one's inverse.
+def reshape_vjp(g, shape):
+    return g.reshape(shape)
+
+
+_inverses = {}
+
+
+def transpose_vjp(g, axes):
+    if len(axes) == 0:
+        return g.transpose()
+    if g.ndim not in _inverses:
+        _inverses[g.ndim] = np.argsort(axes)
+    return g.transpose(_inverses[g.ndim])
+
+
+# %% misconception="a permutation is a rotation" exercise="shape_vjps"
+# (1, 2, 0) moves everything by one place, so everything is moved back.
+def reshape_vjp(g, shape):
+    return g.reshape(shape)
+
+
+def transpose_vjp(g, axes):
+    if len(axes) == 0:
+        return g.T
+    return g.transpose(np.roll(np.arange(g.ndim), axes[0]))
+
+
 # %% alternative="moveaxis" exercise="shape_vjps"
 # Axis i of g goes back to place axes[i].
 def reshape_vjp(g, shape):
@@ -1395,7 +2176,7 @@ def transpose_vjp(g, axes):
     inverse = [0] * g.ndim
     for i, axis in enumerate(axes):
         inverse[axis] = i
-    return np.ascontiguousarray(g.transpose(inverse))
+    return np.array(g.transpose(inverse), order="C")
 
 
 # %% alternative="einsum and index lookup" exercise="shape_vjps"
@@ -1407,6 +2188,23 @@ def reshape_vjp(g, shape):
 def transpose_vjp(g, axes):
     axes = list(axes) or list(reversed(range(g.ndim)))
     return np.einsum(g, axes, sorted(axes))
+
+
+# %% alternative="scatter into an array seen transposed" exercise="shape_vjps"
+# Writes through a transposed view of the result, so no inverse is needed.
+def reshape_vjp(g, shape):
+    out = np.zeros(shape)
+    for k, at in zip(range(g.size), np.ndindex(tuple(shape))):
+        out[at] = g[np.unravel_index(k, g.shape)]
+    return out
+
+
+def transpose_vjp(g, axes):
+    axes = tuple(axes) if len(axes) else tuple(reversed(range(g.ndim)))
+    sizes = dict(zip(axes, g.shape))
+    out = np.empty([sizes[k] for k in range(g.ndim)])
+    out.transpose(axes)[...] = g
+    return out
 
 
 # %% [markdown]
@@ -1479,6 +2277,53 @@ def index_vjp(g, x, index):
     return out
 
 
+# %% misconception="bincount for integer lists" exercise="index_vjp"
+# bincount adds up repeats, but takes no negative entries.
+def index_vjp(g, x, index):
+    if x.ndim == 1 and isinstance(index, (list, ndarray)) and np.asarray(index).dtype != bool:
+        return np.bincount(np.ravel(index), weights=np.ravel(g), minlength=len(x))
+    out = np.zeros(x.shape)
+    np.add.at(out, index, g)
+    return out
+
+
+# %% misconception="zeros made as x times zero" exercise="index_vjp"
+# Shape and dtype for free; but NaN times 0 is NaN.
+def index_vjp(g, x, index):
+    out = x * 0
+    np.add.at(out, index, g)
+    return out
+
+
+# %% misconception="the embedding gradient in float32" exercise="index_vjp"
+# The table of a language model is large, so half the memory is tempting.
+def index_vjp(g, x, index):
+    out = np.zeros(x.shape, dtype=np.float32)
+    np.add.at(out, index, np.asarray(g, dtype=np.float32))
+    return out
+
+
+# %% misconception="a tuple has no repeats" exercise="index_vjp"
+# A tuple is one place, so += seems safe; a tuple of lists may name a place twice.
+def index_vjp(g, x, index):
+    out = np.zeros(x.shape)
+    if isinstance(index, tuple):
+        out[index] += g
+    else:
+        np.add.at(out, index, g)
+    return out
+
+
+# %% misconception="a tuple is turned into an array" exercise="index_vjp"
+# Tidying up: but (0, 2) is one entry, and [0, 2] are two rows.
+def index_vjp(g, x, index):
+    if isinstance(index, (list, tuple)):
+        index = np.asarray(index)
+    out = np.zeros(x.shape)
+    np.add.at(out, index, g)
+    return out
+
+
 # %% alternative="bincount over places" exercise="index_vjp"
 # Index an array of places, so that each entry of g knows where it came from, and add up by place.
 def index_vjp(g, x, index):
@@ -1503,6 +2348,18 @@ def index_vjp(g, x, index):
     one_hot = np.zeros((places.size, x.size))
     one_hot[np.arange(places.size), places] = 1.0
     return (one_hot.T @ np.ravel(g)).reshape(x.shape)
+
+
+# %% alternative="sort and reduce by groups" exercise="index_vjp"
+# Equal addresses become neighbours, and np.add.reduceat adds each group.
+def index_vjp(g, x, index):
+    address = np.ravel(np.arange(x.size).reshape(x.shape)[index])
+    out = np.zeros(x.size)
+    if address.size:
+        order = np.argsort(address, kind="stable")
+        places, starts = np.unique(address[order], return_index=True)
+        out[places] = np.add.reduceat(np.ravel(g)[order], starts)
+    return out.reshape(x.shape)
 
 
 # %% [markdown]
@@ -1619,6 +2476,55 @@ def cross_entropy(logits, targets):
     return -log_p[np.arange(n), targets].mean(), gradient / n
 
 
+# %% misconception="the one-hot matrix is cached by shape" exercise="cross_entropy"
+# Batches have the same shape in every step, but not the same targets.
+_onehots = {}
+
+
+def cross_entropy(logits, targets):
+    if logits.shape not in _onehots:
+        y = np.zeros(logits.shape)
+        y[np.arange(len(y)), targets] = 1
+        _onehots[logits.shape] = y
+    y = _onehots[logits.shape]
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return float(-(y * log_p).sum() / len(y)), (np.exp(log_p) - y) / len(y)
+
+
+# %% misconception="only positive logits are shifted" exercise="cross_entropy"
+# Only large positive numbers overflow; a row far below zero rounds to log 0 instead.
+def cross_entropy(logits, targets):
+    shifted = logits - np.maximum(logits.max(axis=1, keepdims=True), 0)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    n = len(logits)
+    gradient = np.exp(log_p)
+    gradient[np.arange(n), targets] -= 1
+    return float(-log_p[np.arange(n), targets].mean()), gradient / n
+
+
+# %% misconception="one-hot matrix as wide as the largest target" exercise="cross_entropy"
+# np.eye(targets.max() + 1) is right whenever the last class happens to occur.
+def cross_entropy(logits, targets):
+    y = np.eye(targets.max() + 1)[targets]
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    n = len(logits)
+    return float(-(y * log_p).sum() / n), (np.exp(log_p) - y) / n
+
+
+# %% misconception="computed in float32" exercise="cross_entropy"
+# As on a GPU.
+def cross_entropy(logits, targets):
+    z = logits.astype(np.float32)
+    shifted = z - z.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    n = len(z)
+    gradient = np.exp(log_p)
+    gradient[np.arange(n), targets] -= 1
+    return -log_p[np.arange(n), targets].mean(), gradient / np.float32(n)
+
+
 # %% alternative="logaddexp" exercise="cross_entropy"
 # NumPy's stable log(exp(a) + exp(b)), folded over the classes.
 def cross_entropy(logits, targets):
@@ -1653,6 +2559,20 @@ def cross_entropy(logits, targets):
     loss = np.mean(top + np.log(total))
     one_hot = targets[:, np.newaxis] == np.arange(logits.shape[1])
     return loss, np.subtract(weights / total, one_hot) / len(logits)
+
+
+# %% alternative="long double with take_along_axis" exercise="cross_entropy"
+# More digits inside, float64 outside.
+def cross_entropy(logits, targets):
+    z = logits.astype(np.longdouble)
+    at = np.expand_dims(targets, 1).astype(np.intp)
+    z = z - np.max(z, axis=1, keepdims=True)
+    weights = np.exp(z)
+    norm = weights.sum(axis=1, keepdims=True)
+    loss = np.log(norm) - np.take_along_axis(z, at, axis=1)
+    gradient = weights / norm
+    np.put_along_axis(gradient, at, np.take_along_axis(gradient, at, axis=1) - 1, axis=1)
+    return float(loss.mean()), np.asarray(gradient / len(z), dtype=np.float64)
 
 
 # %% [markdown]
@@ -1738,29 +2658,6 @@ def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
             diff = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
             numerical[i] = np.sum(g * diff) / (2 * h)
         if not np.allclose(c, numerical, rtol=rtol, atol=atol):
-            return False
-    return True
-
-
-# %% misconception="moves the inputs themselves" exercise="gradcheck"
-# Add h, subtract 2h, add h: rounding leaves the input a little off, and a view of it moves along.
-def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
-    g = np.random.randn(*np.shape(f(*inputs)))
-    claimed = vjp(g, *inputs)
-    if len(claimed) != len(inputs):
-        return False
-    for x, c in zip(inputs, claimed):
-        if np.shape(c) != x.shape:
-            return False
-        numerical = np.zeros_like(x)
-        for i in np.ndindex(x.shape):
-            x[i] += h
-            up = f(*inputs)
-            x[i] -= 2 * h
-            down = f(*inputs)
-            x[i] += h
-            numerical[i] = np.sum(g * (up - down)) / (2 * h)
-        if not np.all(np.abs(c - numerical) <= atol + rtol * np.abs(numerical)):
             return False
     return True
 
@@ -1854,40 +2751,157 @@ def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
     return True
 
 
-# %% misconception="the first input only" exercise="gradcheck"
-# Most functions have one input.
-def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
-    g = np.random.randn(*np.shape(f(*inputs)))
+# %% misconception="only the sizes are compared" exercise="gradcheck"
+# Everything is flattened first, so a gradient of another shape looks right.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().standard_normal(np.shape(f(*inputs)))
     claimed = vjp(g, *inputs)
     if len(claimed) != len(inputs):
         return False
-    x, c = inputs[0], claimed[0]
-    if np.shape(c) != x.shape:
-        return False
-    numerical = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += h
-        down[i] -= h
-        numerical[i] = np.sum(g * (f(up, *inputs[1:]) - f(down, *inputs[1:]))) / (2 * h)
-    return bool(np.all(np.abs(c - numerical) <= atol + rtol * np.abs(numerical)))
-
-
-# %% misconception="says yes to everything" exercise="gradcheck"
-# The last comparison decides, because the result is overwritten in the loop.
-def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
-    g = np.random.randn(*np.shape(f(*inputs)))
-    claimed = vjp(g, *inputs)
-    ok = len(claimed) == len(inputs)
     for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.size(c) != x.size:
+            return False
+        c = np.reshape(c, x.shape)
         for i in np.ndindex(x.shape):
             up, down = x.copy(), x.copy()
             up[i] += h
             down[i] -= h
-            diff = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
-            numerical = np.sum(g * diff) / (2 * h)
-            ok = bool(np.shape(c) == x.shape and abs(c[i] - numerical) <= atol + rtol * abs(numerical))
-    return ok
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical = np.sum(g * difference) / (2 * h)
+            if not abs(c[i] - numerical) <= atol + rtol * abs(numerical):
+                return False
+    return True
+
+
+# %% misconception="tolerance relative to the claimed gradient" exercise="gradcheck"
+# np.allclose with its two arguments the other way round.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().standard_normal(np.shape(f(*inputs)))
+    claimed = vjp(g, *inputs)
+    if len(claimed) != len(inputs):
+        return False
+    for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.shape(c) != x.shape:
+            return False
+        numerical = np.zeros(x.shape)
+        for i in np.ndindex(x.shape):
+            up, down = x.copy(), x.copy()
+            up[i] += h
+            down[i] -= h
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical[i] = np.sum(g * difference) / (2 * h)
+        if not np.allclose(numerical, c, rtol=rtol, atol=atol):
+            return False
+    return True
+
+
+# %% misconception="g is drawn from 0 to 1" exercise="gradcheck"
+# Random is random; but with g above 0 a vjp that takes |g| gets a yes.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().uniform(0.1, 1.0, np.shape(f(*inputs)))
+    claimed = vjp(g, *inputs)
+    if len(claimed) != len(inputs):
+        return False
+    for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.shape(c) != x.shape:
+            return False
+        numerical = np.zeros(x.shape)
+        for i in np.ndindex(x.shape):
+            up, down = x.copy(), x.copy()
+            up[i] += h
+            down[i] -= h
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical[i] = np.sum(g * difference) / (2 * h)
+        if not np.all(np.abs(c - numerical) <= atol + rtol * np.abs(numerical)):
+            return False
+    return True
+
+
+# %% misconception="entries are moved through ravel of a copy" exercise="gradcheck"
+# np.copy keeps the order in memory, and then ravel may be a copy: the move is lost.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().standard_normal(np.shape(f(*inputs)))
+    claimed = vjp(g, *inputs)
+    if len(claimed) != len(inputs):
+        return False
+    for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.shape(c) != x.shape:
+            return False
+        for i in range(x.size):
+            up, down = np.copy(x), np.copy(x)
+            up.ravel()[i] += h
+            down.ravel()[i] -= h
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical = np.sum(g * difference) / (2 * h)
+            if not abs(np.ravel(c)[i] - numerical) <= atol + rtol * abs(numerical):
+                return False
+    return True
+
+
+# %% misconception="f always returns an array" exercise="gradcheck"
+# f(*inputs).shape: a Python float has none.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().standard_normal(f(*inputs).shape)
+    claimed = vjp(g, *inputs)
+    if len(claimed) != len(inputs):
+        return False
+    for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.shape(c) != x.shape:
+            return False
+        for i in np.ndindex(x.shape):
+            up, down = x.copy(), x.copy()
+            up[i] += h
+            down[i] -= h
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical = np.sum(g * difference) / (2 * h)
+            if not abs(c[i] - numerical) <= atol + rtol * abs(numerical):
+                return False
+    return True
+
+
+# %% misconception="the error is measured by the norm of the whole gradient" exercise="gradcheck"
+# One relative error for each input: a wrong small entry hides beside large ones.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().standard_normal(np.shape(f(*inputs)))
+    claimed = vjp(g, *inputs)
+    if len(claimed) != len(inputs):
+        return False
+    for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.shape(c) != x.shape:
+            return False
+        numerical = np.zeros(x.shape)
+        for i in np.ndindex(x.shape):
+            up, down = x.copy(), x.copy()
+            up[i] += h
+            down[i] -= h
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical[i] = np.sum(g * difference) / (2 * h)
+        if not np.sqrt(np.sum((c - numerical) ** 2)) <= atol + rtol * np.sqrt(np.sum(numerical**2)):
+            return False
+    return True
+
+
+# %% misconception="ten entries of each input are enough" exercise="gradcheck"
+# A spot check, because central differences are slow.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    from itertools import islice
+
+    g = np.random.default_rng().standard_normal(np.shape(f(*inputs)))
+    claimed = vjp(g, *inputs)
+    if len(claimed) != len(inputs):
+        return False
+    for k, (x, c) in enumerate(zip(inputs, claimed)):
+        if np.shape(c) != x.shape:
+            return False
+        for i in islice(np.ndindex(x.shape), 10):
+            up, down = x.copy(), x.copy()
+            up[i] += h
+            down[i] -= h
+            difference = f(*inputs[:k], up, *inputs[k + 1 :]) - f(*inputs[:k], down, *inputs[k + 1 :])
+            numerical = np.sum(g * difference) / (2 * h)
+            if not abs(c[i] - numerical) <= atol + rtol * abs(numerical):
+                return False
+    return True
 
 
 # %% alternative="the whole Jacobian" exercise="gradcheck"
@@ -1903,7 +2917,7 @@ def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
         for j in range(inputs[k].size):
             values = []
             for side in (+h, -h):
-                moved = [np.array(x) for x in inputs]
+                moved = [np.array(x, order="C") for x in inputs]
                 moved[k].reshape(-1)[j] += side
                 values.append(np.array(f(*moved)).ravel())
             columns.append((values[0] - values[1]) / (2 * h))
@@ -1952,6 +2966,25 @@ def gradcheck(f, vjp, *inputs, rtol=1e-6, atol=1e-8, h=6e-6):
                 numerical = ((up - down) * g).sum() / (2 * h)
                 if not abs(claim - numerical) <= atol + rtol * abs(numerical):
                     return False
+    return True
+
+
+# %% alternative="all moves from an identity matrix" exercise="gradcheck"
+# Row i of h times the identity moves entry i; allclose is relative to its second argument.
+def gradcheck(f, vjp, *inputs, rtol=1e-06, atol=1e-08, h=6e-06):
+    g = np.random.default_rng().normal(size=np.shape(f(*inputs)))
+    claimed = tuple(vjp(g, *inputs))
+    if [np.shape(c) for c in claimed] != [x.shape for x in inputs]:
+        return False
+
+    def at(k, moved):
+        return np.array(f(*(moved if j == k else x for j, x in enumerate(inputs))))
+
+    for k, x in enumerate(inputs):
+        moves = (h * np.eye(x.size)).reshape(x.size, *x.shape)
+        numerical = [np.vdot(g, at(k, x + move) - at(k, x - move)) / (2 * h) for move in moves]
+        if not np.allclose(np.ravel(claimed[k]), np.array(numerical), rtol=rtol, atol=atol, equal_nan=False):
+            return False
     return True
 
 
@@ -2028,6 +3061,71 @@ def mlp(params, x):
     return x
 
 
+# %% misconception="the list of parameters is used up" exercise="mlp"
+# pop(0) is handy, once: the second forward pass finds an empty network.
+def mlp(params, x):
+    while params:
+        w, b = params.pop(0), params.pop(0)
+        x = x @ w + b
+        if params:
+            x = x.relu()
+    return x
+
+
+# %% misconception="the last layer is known by its bias object" exercise="mlp"
+# `b is not params[-1]` holds until two layers share their parameters.
+def mlp(params, x):
+    for w, b in zip(params[0::2], params[1::2]):
+        x = x @ w + b
+        if b is not params[-1]:
+            x = x.relu()
+    return x
+
+
+# %% misconception="relu as half of h plus the root of its square" exercise="mlp"
+# Right values by recorded operations; the root has no derivative at 0, so backward gives NaN.
+def mlp(params, x):
+    pairs = list(zip(params[0::2], params[1::2]))
+    for k, (w, b) in enumerate(pairs):
+        x = x @ w + b
+        if k < len(pairs) - 1:
+            x = (x + (x**2) ** 0.5) * 0.5
+    return x
+
+
+# %% misconception="negative entries are set to zero in place" exercise="mlp"
+# relu means nothing below zero; but the change is not recorded, and gradients flow through what is off.
+def mlp(params, x):
+    weights, biases = params[0::2], params[1::2]
+    for k, (w, b) in enumerate(zip(weights, biases)):
+        x = x @ w + b
+        if k < len(weights) - 1:
+            x.data[x.data < 0] = 0
+    return x
+
+
+# %% misconception="a network is remembered by its number of layers" exercise="mlp"
+# The pairs are cached, so that the list is not cut at every step; the next network gets those of the first.
+_layers = {}
+
+
+def mlp(params, x):
+    layers = _layers.setdefault(len(params), list(zip(params[0::2], params[1::2])))
+    *hidden, (w, b) = layers
+    for u, c in hidden:
+        x = (x @ u + c).relu()
+    return x @ w + b
+
+
+# %% misconception="the first layer always has a relu" exercise="mlp"
+# First layer in front of the loop, last one after it; with a single layer both are the same.
+def mlp(params, x):
+    h = (x @ params[0] + params[1]).relu()
+    for k in range(2, len(params) - 2, 2):
+        h = (h @ params[k] + params[k + 1]).relu()
+    return h @ params[-2] + params[-1] if len(params) > 2 else h
+
+
 # %% alternative="recursion from the end" exercise="mlp"
 # The last layer on top of a smaller network.
 def mlp(params, x):
@@ -2058,6 +3156,18 @@ def mlp(params, x):
 
     hidden = reduce(lambda h, pair: affine(h, pair).relu(), pairs[:-1], x)
     return affine(hidden, pairs[-1])
+
+
+# %% alternative="mask instead of relu" exercise="mlp"
+# h times the constant (h > 0) has the values and the derivatives of relu, 0 at 0 included.
+def mlp(params, x):
+    numbers = iter(params)
+    h, last = x, len(params) // 2
+    for k, w in enumerate(numbers, start=1):
+        b = next(numbers)
+        h = b + h @ w
+        h = h if k == last else h * (h.data > 0).astype(np.float64)
+    return h
 
 
 # %% [markdown]
@@ -2195,6 +3305,89 @@ def train(params, loss, steps, lr):
     return losses
 
 
+# %% misconception="stops when the loss no longer falls" exercise="train"
+# Early stopping is good practice; here it makes the list too short.
+def train(params, loss, steps, lr):
+    losses = []
+    for _ in range(steps):
+        for p in params:
+            p.grad = None
+        out = loss()
+        losses.append(float(out.data))
+        if len(losses) > 1 and losses[-1] >= losses[-2] - 1e-12:
+            break
+        out.backward()
+        for p in params:
+            p.data = p.data - lr * p.grad
+    return losses
+
+
+# %% misconception="the best parameters are put back at the end" exercise="train"
+# A checkpoint of the lowest loss; but a step uphill is a step, too.
+def train(params, loss, steps, lr):
+    losses, best, saved = [], math.inf, None
+    for _ in range(steps):
+        for p in params:
+            p.grad = None
+        out = loss()
+        out.backward()
+        losses.append(float(out.data))
+        for p in params:
+            p.data = p.data - lr * p.grad
+        if losses[-1] < best:
+            best, saved = losses[-1], [p.data for p in params]
+    for p, data in zip(params, saved or []):
+        p.data = data
+    return losses
+
+
+# %% misconception="old gradients are multiplied by zero" exercise="train"
+# Zeroing in place saves an array; NaN times 0 is NaN.
+def train(params, loss, steps, lr):
+    losses = []
+    for _ in range(steps):
+        for p in params:
+            if p.grad is not None:
+                p.grad *= 0
+        out = loss()
+        out.backward()
+        losses.append(float(out.data))
+        for p in params:
+            p.data = p.data - lr * p.grad
+    return losses
+
+
+# %% misconception="the gradient is scaled in place" exercise="train"
+# Saves an array; two parameters may share one gradient, which is then scaled twice.
+def train(params, loss, steps, lr):
+    losses = []
+    for _ in range(steps):
+        for p in params:
+            p.grad = None
+        out = loss()
+        out.backward()
+        losses.append(float(out.data))
+        for p in params:
+            p.grad *= lr
+            p.data = p.data - p.grad
+    return losses
+
+
+# %% misconception="gradients are clipped" exercise="train"
+# Good practice elsewhere, and then it is not gradient descent.
+def train(params, loss, steps, lr):
+    losses = []
+    for _ in range(steps):
+        for p in params:
+            p.grad = None
+        out = loss()
+        out.backward()
+        losses.append(float(out.data))
+        for p in params:
+            p.data = p.data - lr * np.clip(p.grad, -5.0, 5.0)
+    return losses
+
+
 # %% alternative="in place, with zeros" exercise="train"
 # Zeros instead of None, and the update in the array itself.
 def train(params, loss, steps, lr):
@@ -2229,13 +3422,31 @@ def train(params, loss, steps, lr):
 # backward adds to grad, so the new part is what came on top.
 def train(params, loss, steps, lr):
     losses = np.zeros(steps)
+    for p in params:
+        p.grad = np.zeros_like(p.data)
     for t in range(steps):
-        before = [np.zeros_like(p.data) if p.grad is None else np.array(p.grad) for p in params]
-        for p, old in zip(params, before):
-            p.grad = np.array(old)
+        before = [np.array(p.grad) for p in params]
         value = loss()
         value.backward()
         losses[t] = value.data
         for p, old in zip(params, before):
             p.data = p.data - lr * (p.grad - old)
     return losses.tolist()
+
+
+# %% alternative="one long vector" exercise="train"
+# All parameters are joined, moved at once, and cut apart again.
+def train(params, loss, steps, lr):
+    def one_step():
+        for p in params:
+            p.grad = None
+        out = loss()
+        out.backward()
+        theta = np.concatenate([p.data.ravel() for p in params])
+        theta = theta - lr * np.concatenate([np.ravel(p.grad) for p in params])
+        cuts = np.cumsum([p.data.size for p in params])[:-1]
+        for p, piece in zip(params, np.split(theta, cuts), strict=True):
+            p.data = piece.reshape(p.data.shape).copy()
+        return float(out.data)
+
+    return [one_step() for _ in range(steps)]
