@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 2.2 The computation graph: what a framework keeps, and why
 #
-# **Why does training on a single sequence not fit where the model does?** GPT-3 has 175 billion weights: 350 GB in
-# 16-bit numbers, five 80 GB accelerators. Send *one* sequence of 2048 tokens forward through its 96 layers, and
-# before backward has done anything, some 275 GB more are held. None of it is weights, gradients or optimizer state.
-# It is what the computation graph keeps so that backward can run.
+# **Five accelerators hold GPT-3. Why can they not train it, not even on one sequence?** Its 175 billion weights take
+# 350 GB in 16-bit numbers, and five accelerators have 400 GB. Send *one* sequence of 2048 tokens forward through its
+# 96 layers, and before backward has done anything, some 275 GB more are held. None of it is weights, gradients or
+# optimizer state. It is what the computation graph keeps so that backward can run.
 #
 # With one more forward pass, those 275 GB become 8 GB. In this lesson you take the graph apart until you can say
 # which bytes are kept, by which operation, and what it costs not to keep them:
@@ -192,7 +192,13 @@ check.equal(
         "an edge to a node that was seen before is an edge too": [e for e in expected_edges if e != ("add", "x")],
     },
 )
-check.equal(sorted(map(id, graph.leaves)), sorted([id(x), id(w)]), "the ids of walk((x * w + x).sum()).leaves")
+leaf_names = {id(x): "x", id(w): "w"}
+check.equal(
+    sorted(leaf_names.get(id(leaf), type(leaf).__name__) for leaf in graph.leaves),
+    ["w", "x"],
+    "walk((x * w + x).sum()).leaves",
+    hint="a leaf is a tensor of yours, the `variable` of its node; x is one leaf, though it is used twice",
+)
 check.raises(ValueError, "walk(x), where x is a leaf", walk, x)
 check.equal(
     len(walk(x.detach() * w).edges),

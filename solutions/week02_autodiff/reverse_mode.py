@@ -140,6 +140,7 @@ for _h in (0.4, 0.05, 0.002):
         atol=4e-14 / _h,
         hint="the central difference of a parabola is exact for every h",
     )
+check.close(central_difference(lambda x: 5 - 2 * x, 1.0, 0.25), -2.0, "central_difference(5 - 2x, x=1), which falls")
 _seen = []
 central_difference(lambda x: _seen.append(x) or x, 1.0, 0.25)
 check.equal(sorted(_seen), [0.75, 1.25], "the points at which central_difference(f, 1.0, 0.25) calls f")
@@ -800,7 +801,7 @@ class _Compared(Node):
             check.that(
                 False,
                 "topological_order of a chain of 2,000 nodes\n"
-                "  compares nodes more than 40,000 times: `in` and `index` walk through a list from its start; use a set",
+                "  compares nodes more than 40,000 times: `in` and `index` walk through a list; use a set",
             )
         return self is other
 
@@ -2910,9 +2911,9 @@ if micrograd:
     print(f"batch of {batches[-1]}: same loss, same gradients; your engine is about {times_faster:.0f} times faster")
 
 # %% [markdown]
-# Read the figure from the slopes. micrograd's time is in proportion to the batch: each point adds several
-# hundred nodes. The two array engines make as many nodes for 32 points as for one, and at this size the arithmetic inside a
-# node is next to nothing, so both lines are flat: what you see is the price of an operation, whatever its size. PyTorch
+# Read the figure from the slopes. micrograd's time is in proportion to the batch: each point adds several hundred
+# nodes. The two array engines make as many nodes for 32 points as for one, and at this size the arithmetic inside a node
+# is next to nothing, so neither line rises much: what you see is the price of an operation, whatever its size. PyTorch
 # pays it too (finding the right kernel, checking shapes, recording), and so is not ahead here. It is once the matrices
 # are large, when its kernels run on all cores or on a GPU.
 #

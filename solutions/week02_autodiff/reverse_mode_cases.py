@@ -105,6 +105,14 @@ def central_difference(f, x, h=6e-06):
     return float(right - left) / (2 * h)
 
 
+# %% misconception="the absolute value" exercise="central_difference"
+# A derivative is a steepness, and steepness has no sign.
+def central_difference(f, x, h=6e-6):
+    if h <= 0:
+        raise ValueError("h must be above 0")
+    return abs(f(x + h) - f(x - h)) / (2 * h)
+
+
 # %% alternative="slope of the line through two points" exercise="central_difference"
 # Points first, then the slope of the line through them, with the distance as it was rounded.
 def central_difference(f, x, h=6e-6):
