@@ -2912,10 +2912,10 @@ if micrograd:
 
 # %% [markdown]
 # Read the figure from the slopes. micrograd's time is in proportion to the batch: each point adds several hundred
-# nodes. The two array engines make as many nodes for 32 points as for one, and at this size the arithmetic inside a node
-# is next to nothing, so neither line rises much: what you see is the price of an operation, whatever its size. PyTorch
-# pays it too (finding the right kernel, checking shapes, recording), and so is not ahead here. It is once the matrices
-# are large, when its kernels run on all cores or on a GPU.
+# nodes. The two array engines make as many nodes for 32 points as for one, and at this size the arithmetic inside a
+# node is next to nothing, so neither line rises much: what you see is the price of an operation, whatever its size.
+# PyTorch pays it too (finding the right kernel, checking shapes, recording), and so is not ahead here. It is once the
+# matrices are large, when its kernels run on all cores or on a GPU.
 #
 # ## In production
 #
