@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from autograder.build import build, clear, instructor_source
+from autograder.build import build, clear
 from autograder.cases import read_cases
 from autograder.course import Course, CourseError
 from autograder.execute import Limits
@@ -81,7 +81,7 @@ def compare(graded: Iterable[Graded], students: dict[str, Student]) -> list[Row]
 
 def _class(lessons: list[Lesson]) -> list[Student]:
     everything = frozenset(cell.name for lesson in lessons for cell in lesson.of_kind("exercise"))
-    reference = {c.name: instructor_source(lesson, c) for lesson in lessons for c in lesson.of_kind("exercise")}
+    reference = {c.name: c.without() for lesson in lessons for c in lesson.of_kind("exercise")}
     cases = [case for lesson in lessons for case in read_cases(lesson)]
     other = {case.exercise: case.source for case in reversed(cases) if case.role == "alternative"}
     first, second = lessons
