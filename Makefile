@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# In a container one is root, which JupyterLab wants to be told.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint lab notebooks cases clean
@@ -31,7 +33,7 @@ cases: $(READY)
 
 lab: $(READY)
 	@$(BIN)/llmsys fetch notebooks work
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/work
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/work $(AS_ROOT)
 
 notebooks: $(READY)
 	@$(BIN)/autograder build
