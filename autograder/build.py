@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.preprocessors import ClearSolutions
+from traitlets.config import Config
 
-from autograder.course import Course
+from autograder.course import Course, configure
 from autograder.leaks import Leak, scan
 from autograder.source import Cell, Lesson
 from llmsys.release import Placed, place, stamp
@@ -82,11 +82,6 @@ def _refuse_leaks(lesson: Lesson, leaks: list[Leak]) -> None:
 def _write(notebook: NotebookNode, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
-
-
-def clear(directory: Path) -> None:
-    """Remove a directory that a build made; nothing there is anybody's work."""
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 # ---------------------------------------------------------------- cells
@@ -150,7 +145,7 @@ def instructor_source(lesson: Lesson, cell: Cell) -> str:
 def release_source(lesson: Lesson, cell: Cell) -> str:
     """The exercise cell as students get it, made by nbgrader's own preprocessor."""
     node = _code(instructor_source(lesson, cell), "cell", _nbgrader(cell.name, solution=True))
-    cleared, _ = ClearSolutions(config=Course.config_of_release()).preprocess_cell(node, {"language": "python"}, 0)
+    cleared, _ = ClearSolutions(config=configure(Config())).preprocess_cell(node, {"language": "python"}, 0)
     return str(cleared.source)
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,21 +107,37 @@ def kill_table(verdicts: Iterable[Verdict]) -> dict[str, dict[str, dict[str, int
     return table
 
 
-def markdown(lesson: str, verdicts: Iterable[Verdict]) -> str:
-    """A lesson's section of docs/kill_table.md: the counts, and below them every case by name."""
-    verdicts = list(verdicts)
-    lines = [f"## {lesson}", "", "| exercise | misconceptions caught | alternatives accepted |", "|---|---|---|"]
-    for exercise, row in kill_table(verdicts).items():
+def shares(table: dict[str, dict[str, dict[str, int]]]) -> Iterator[tuple[str, str, str]]:
+    """(exercise, misconceptions caught / all, alternatives accepted / all), as both tables show them."""
+    for exercise, row in table.items():
         caught, accepted = row["misconceptions"], row["alternatives"]
-        lines.append(
-            f"| {exercise} | {caught['caught']} / {caught['all']} | {accepted['accepted']} / {accepted['all']} |"
-        )
-    for exercise in kill_table(verdicts):
+        yield exercise, f"{caught['caught']} / {caught['all']}", f"{accepted['accepted']} / {accepted['all']}"
+
+
+def markdown(lesson: str, verdicts: Sequence[Verdict]) -> str:
+    """A lesson's section of docs/kill_table.md: the counts, and below them every case by name."""
+    table = kill_table(verdicts)
+    lines = [f"## {lesson}", "", "| exercise | misconceptions caught | alternatives accepted |", "|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in shares(table)]
+    for exercise in table:
         of_it = [v.case for v in verdicts if v.case.exercise == exercise]
         wrong = ", ".join(case.name for case in of_it if case.role == "misconception")
         right = ", ".join(case.name for case in of_it if case.role == "alternative")
         lines += ["", f"**{exercise}** catches: {wrong}. Accepts: {right}."]
     return "\n".join(lines) + "\n"
+
+
+def page(judged: Mapping[str, Sequence[Verdict]]) -> str:
+    """docs/kill_table.md: a section for each lesson."""
+    return "\n".join([_PAGE_HEAD, *(markdown(lesson, verdicts) for lesson, verdicts in judged.items())])
+
+
+_PAGE_HEAD = """\
+# The kill table
+
+What proves each exercise's tests: the wrong answers that they catch, and the right ones, differently written, that
+they accept. Every line was graded; `make cases` writes this page, and a test fails when it is out of step.
+"""
 
 
 def too_few(table: dict[str, dict[str, dict[str, Any]]], misconceptions: int = 4, alternatives: int = 2) -> list[str]:

@@ -30,12 +30,6 @@ Assignments = Annotated[list[str] | None, typer.Argument(help="assignments; defa
 Solutions = Annotated[Path, typer.Option(help="where the lessons are written")]
 CourseDir = Annotated[Path, typer.Option("--course", help="the nbgrader course directory")]
 Db = Annotated[str | None, typer.Option(help="gradebook as an SQLAlchemy URL; default: SQLite in the course directory")]
-KILL_TABLE_HEAD = """\
-# The kill table
-
-What proves each exercise's tests: the wrong answers that they catch, and the right ones, differently written, that
-they accept. Every line was graded; `make cases` writes this page, and a test fails when it is out of step.
-"""
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 CellSeconds = Annotated[float, typer.Option(help="a cell that runs longer is stopped")]
 NotebookSeconds = Annotated[float, typer.Option(help="what a whole notebook may take")]
@@ -69,16 +63,11 @@ def cases(
     table: Annotated[Path | None, typer.Option(help="write the kill table as Markdown, for the docs")] = None,
 ) -> None:
     """Grade every case: are misconceptions caught, alternatives accepted? Exits with 1 when one is judged wrong."""
-    from autograder.cases import kill_table, markdown, too_few
+    from autograder.cases import kill_table, page, too_few
     from autograder.snapshot import judge_lessons
     from autograder.source import find_lessons
 
-    verdicts: dict[str, list[Verdict]] = {}
-    for item in judge_lessons(find_lessons(solutions, lessons or ()), seconds=seconds):
-        if isinstance(item, str):
-            verdicts[lesson := item] = []
-        else:
-            verdicts[lesson].append(item)
+    verdicts = dict(judge_lessons(find_lessons(solutions, lessons or ()), seconds=seconds))
     counts = {lesson: kill_table(judged) for lesson, judged in verdicts.items()}
     mistaken = [v for judged in verdicts.values() for v in judged if not v.right]
     thin = [f"{lesson}: {line}" for lesson, rows in counts.items() for line in too_few(rows)]
@@ -90,8 +79,7 @@ def cases(
     for verdict in (v for judged in verdicts.values() for v in judged) if verbose else mistaken:
         _print_verdict(verdict)
     if table:
-        sections = [markdown(lesson, judged) for lesson, judged in verdicts.items()]
-        table.write_text("\n".join([KILL_TABLE_HEAD, *sections]), encoding="utf-8")
+        table.write_text(page(verdicts), encoding="utf-8")
     for line in thin:
         err.print(f"[red]{line}", highlight=False)
     raise typer.Exit(1 if mistaken or thin else 0)
@@ -236,21 +224,22 @@ class _Rate(ProgressColumn):
 
 
 def _kill_table(lesson: str, table: dict[str, dict[str, dict[str, int]]]) -> Table:
+    from autograder.cases import shares
+
     view = Table(title=lesson, title_justify="left")
     view.add_column("exercise")
     view.add_column("misconceptions caught", justify="right")
     view.add_column("alternatives accepted", justify="right")
-    for exercise, row in table.items():
-        caught, accepted = row["misconceptions"], row["alternatives"]
-        view.add_row(exercise, f"{caught['caught']} / {caught['all']}", f"{accepted['accepted']} / {accepted['all']}")
+    for row in shares(table):
+        view.add_row(*row)
     return view
 
 
 def _print_verdict(verdict: Verdict) -> None:
     case = verdict.case
     colour, word = "green" if verdict.right else "red", "passes" if verdict.passed else "fails"
-    said = f"[{colour}]{case.exercise}: {case.role} “{case.name}” {word}[/] ({verdict.seconds:.1f} s)"
-    err.print(said, highlight=False)
+    said = f"{case.exercise}: {case.role} “{case.name}” {word}"
+    err.print(Text.assemble((said, colour), f" ({verdict.seconds:.1f} s)"))
     if verdict.message:
         err.print("    " + verdict.message.replace("\n", "\n    "), markup=False, highlight=False)
 

@@ -49,10 +49,6 @@ class Course:
     def db_url(self) -> str:
         return self.db or f"sqlite:///{self.root.resolve() / 'gradebook.db'}"
 
-    @staticmethod
-    def config_of_release() -> Config:
-        return configure(Config())
-
     def config(self) -> Config:
         c = configure(Config())
         c.CourseDirectory.root = str(self.root.resolve())

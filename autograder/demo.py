@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from autograder.build import build, clear
+from autograder.build import build
 from autograder.cases import read_cases
 from autograder.course import Course, CourseError
 from autograder.execute import Limits
@@ -56,7 +56,7 @@ def set_up(course: Course, solutions: Path) -> tuple[list[Submission], dict[str,
     marker = course.root / ".demo"
     if course.root.exists() and any(course.root.iterdir()) and not marker.exists():
         raise CourseError(f"{course.root}: is not empty and was not made by the demo; name another with --course")
-    clear(course.root)
+    shutil.rmtree(course.root, ignore_errors=True)
     course.root.mkdir(parents=True)
     marker.touch()
     lessons = [read_lesson(path) for path in find_lessons(solutions, [ASSIGNMENT])]
@@ -123,8 +123,7 @@ def _hand_in(course: Course, lessons: list[Lesson], student: Student) -> None:
     folder.mkdir(parents=True)
     for lesson in lessons:
         path = folder / f"{lesson.name}.ipynb"
-        shutil.copy(course.release_path(ASSIGNMENT, lesson.name), path)
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.read(course.release_path(ASSIGNMENT, lesson.name), as_version=4)
         for cell in notebook.cells:
             name = cell.id.removeprefix("exercise-")
             if cell.id.startswith("exercise-") and name in student.answers:

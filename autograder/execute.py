@@ -30,14 +30,13 @@ from nbformat.v4 import new_output
 from nbgrader.utils import is_grade
 
 # One thread each: as many kernels run at once as there are cores. No GPU: a grade must not depend on the machine.
-KERNEL_ENVIRONMENT = {
+ONE_THREAD = {
     "CUDA_VISIBLE_DEVICES": "",
     "MKL_NUM_THREADS": "1",
-    "NBGRADER_EXECUTION": "autograde",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
 }
+KERNEL_ENVIRONMENT = ONE_THREAD | {"NBGRADER_EXECUTION": "autograde", "PYTHONHASHSEED": "0"}
 
 
 MESSAGE_CHARACTERS = 2000  # an exception may say anything at any length

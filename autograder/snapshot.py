@@ -26,20 +26,17 @@ from typing import Any
 
 from autograder.build import instructor_source, release_source
 from autograder.cases import Case, Verdict, read_cases
+from autograder.execute import ONE_THREAD
 from autograder.source import Cell, Lesson, SourceError, read_lesson
 
 # A fork copies the thread that calls it and no other, so nothing in the parent may have started any; and a GPU's
 # context does not survive a fork at all.
-ONE_THREAD = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "MKL_NUM_THREADS": "1",
-    "MPLBACKEND": "agg",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
+ENVIRONMENT = ONE_THREAD | {"MPLBACKEND": "agg"}
 
 
-def judge_lessons(paths: Sequence[Path], *, seconds: float = 20, jobs: int | None = None) -> Iterator[Verdict | str]:
+def judge_lessons(
+    paths: Sequence[Path], *, seconds: float = 20, jobs: int | None = None
+) -> Iterator[tuple[str, list[Verdict]]]:
     """Judge all cases of the lessons, with the reference and the untouched release as controls.
 
     Args:
@@ -48,19 +45,18 @@ def judge_lessons(paths: Sequence[Path], *, seconds: float = 20, jobs: int | Non
         jobs: children at once (default: one per core).
 
     Yields:
-        The id of each lesson when it is begun, followed by its verdicts.
+        The id of each lesson with its verdicts.
     """
     cores = jobs or os.cpu_count() or 1
     context = mp.get_context("spawn")
     for path in paths:
         lesson = read_lesson(path)
-        yield lesson.id
         with ProcessPoolExecutor(1, mp_context=context) as pool:  # a fresh process: the parent may hold threads
-            yield from pool.submit(_judge, path, seconds, cores).result()
+            yield lesson.id, pool.submit(_judge, path, seconds, cores).result()
 
 
 def _judge(path: Path, seconds: float, jobs: int) -> list[Verdict]:
-    os.environ.update(ONE_THREAD)
+    os.environ.update(ENVIRONMENT)
     lesson = read_lesson(path)
     cases = read_cases(lesson)
     main = _main_module()

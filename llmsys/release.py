@@ -49,17 +49,14 @@ def place(release: Path, target: Path) -> Placed:
     if not target.exists():
         _write(target, content)
         return Placed(target, "new")
-    if target.read_bytes() == content:
-        return Placed(target, "unchanged")
-    if not is_edited(target):
-        if _digest_of(target) == _digest_of(release):  # only run, not edited: its outputs may stay
-            return Placed(target, "unchanged")
-        _write(target, content)
-        return Placed(target, "updated")
-    if _starts_from(target, release):
-        return Placed(target, "unchanged")
-    _write(beside, content)
-    return Placed(target, "kept", beside)
+    begun_from = _digest_of(target)
+    if target.read_bytes() == content or (begun_from and begun_from == _digest_of(release)):
+        return Placed(target, "unchanged")  # run or edited perhaps, but there is nothing newer to offer
+    if is_edited(target):
+        _write(beside, content)
+        return Placed(target, "kept", beside)
+    _write(target, content)
+    return Placed(target, "updated")
 
 
 def fetch(source: Path, into: Path) -> list[Placed]:
@@ -74,16 +71,12 @@ def fetch(source: Path, into: Path) -> list[Placed]:
     return placed
 
 
-def _starts_from(target: Path, release: Path) -> bool:
-    """Whether the edited notebook was begun from just this release: then there is nothing new to offer."""
-    try:
-        return _digest_of(target) == _digest_of(release)
-    except Exception:  # as above
-        return False
-
-
 def _digest_of(path: Path) -> str:
-    return str(nbformat.read(path, as_version=4).metadata.get("llmsys", {}).get("digest"))
+    """The digest of the release that the notebook at `path` was begun from; "" if it can't be read."""
+    try:
+        return str(nbformat.read(path, as_version=4).metadata.get("llmsys", {}).get("digest"))
+    except Exception:  # as in `is_edited`
+        return ""
 
 
 def _digest(notebook: NotebookNode) -> str:

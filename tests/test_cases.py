@@ -15,7 +15,7 @@ from tests.conftest import SMALL_CASES, SMALL_LESSON
 
 
 def judge(path, seconds=5.0):
-    lesson, *verdicts = judge_lessons([path], seconds=seconds)
+    ((lesson, verdicts),) = judge_lessons([path], seconds=seconds)
     return lesson, {(v.case.exercise, v.case.name): v for v in verdicts}
 
 

@@ -22,7 +22,7 @@ LESSONS = {f"{path.parent.name}/{path.stem}": path for path in find_lessons(SOLU
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_the_cases_prove_the_tests(lesson):
-    _, *verdicts = judge_lessons([LESSONS[lesson]])
+    ((_, verdicts),) = judge_lessons([LESSONS[lesson]])
     wrong = [f"{v.case.exercise}: {v.case.role} {v.case.name!r} {v.message}" for v in verdicts if not v.right]
     assert not wrong, "\n".join(wrong)
     assert too_few(kill_table(verdicts)) == []
