@@ -4,10 +4,11 @@
 # `doctor` answer at once, also where something is missing.
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -16,11 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+
     from rich.progress import Task
 
     from autograder.cases import Verdict
     from autograder.course import Course
     from autograder.grade import Graded, Submission
+    from autograder.passes import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 out, err = Console(), Console(stderr=True)
@@ -33,6 +38,10 @@ Db = Annotated[str | None, typer.Option(help="gradebook as an SQLAlchemy URL; de
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 CellSeconds = Annotated[float, typer.Option(help="a cell that runs longer is stopped")]
 NotebookSeconds = Annotated[float, typer.Option(help="what a whole notebook may take")]
+Isolation = Annotated[
+    Literal["warm", "fresh", "none"],
+    typer.Option(help="a process of its own from a warm sandbox, a fresh sandbox for each submission, or no sandbox"),
+]
 
 
 @app.command("build")
@@ -92,19 +101,36 @@ def grade_command(
     db: Db = None,
     cell_seconds: CellSeconds = 30,
     notebook_seconds: NotebookSeconds = 180,
-    seed: Annotated[int | None, typer.Option(help="of the checks' inputs, to reproduce a grade")] = None,
+    memory: Annotated[int, typer.Option(help="MiB that a submission may use")] = 4096,
+    isolation: Isolation = "warm",
+    carried: Annotated[float, typer.Option(help="points for what passes but for earlier mistakes: 1 all, 0 none")] = 1,
+    seed: Annotated[int | None, typer.Option(help="of the checks' inputs; default: the course's own")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="execute all once more; flag what comes out otherwise")
+    ] = False,
+    cluster: Annotated[str | None, typer.Option(help="address of a Dask scheduler whose workers execute")] = None,
+    as_json: Json = False,
 ) -> None:
     """Grade what was handed in, write feedback for every student and a report for you."""
     from autograder.course import Course
-    from autograder.execute import Limits
-    from autograder.grade import find_submissions
+    from autograder.grade import find_submissions, settings_for
+    from autograder.sandbox import Limits
 
     where = Course(course, db)
     submissions = find_submissions(where, tuple(assignments or ()))
-    graded = grade_with_progress(where, submissions, Limits(cell_seconds, notebook_seconds), seed)
+    limits = Limits(cell_seconds, notebook_seconds, memory)
+    settings = settings_for(where, seed, limits=limits, isolation=isolation, carried=_share(carried))
+    if isolation == "none":
+        err.print("[yellow]no sandbox: submissions run with your rights, and can read and change what you can[/]")
+    with _executor(cluster) as executor:
+        graded = grade_with_progress(where, submissions, settings, executor=executor, again=again)
+    paths = _write_report(where)
+    if as_json:
+        print(json.dumps([_as_json(g) for g in graded], indent=2))
+        return
     out.print(_scores(graded))
-    _print_problems(graded)
-    for path in _write_report(where):
+    _print_flags(graded)
+    for path in paths:
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -122,12 +148,13 @@ def validate(
     notebook: Path,
     cell_seconds: CellSeconds = 30,
     notebook_seconds: NotebookSeconds = 180,
+    isolation: Isolation = "warm",
 ) -> None:
     """Run a notebook's own tests and say which exercises pass. Exits with 1 when one fails."""
-    from autograder.execute import Limits
+    from autograder.sandbox import Limits
     from autograder.validate import validate as outcomes_of
 
-    outcomes = outcomes_of(notebook, Limits(cell_seconds, notebook_seconds))
+    outcomes = outcomes_of(notebook, Limits(cell_seconds, notebook_seconds), isolation)
     for o in outcomes:
         mark = "[green]pass[/]" if o.points == o.max_points else "[red]fail[/]"
         out.print(f"{mark}  {o.exercise} ({o.points:g} of {o.max_points:g} points)", highlight=False)
@@ -153,14 +180,15 @@ def demo(
     """Build week 2, grade a made-up class whose right grades are known, and check that it got them."""
     from autograder.course import Course
     from autograder.demo import LIMITS, compare, set_up
+    from autograder.grade import settings_for
 
     where = Course(course)
     out.print(f"Building week 2 and handing in for a made-up class, in {course}/ ...", highlight=False)
     submissions, expected = set_up(where, solutions)
-    graded = grade_with_progress(where, submissions, LIMITS)
+    graded = grade_with_progress(where, submissions, settings_for(where, None, limits=LIMITS))
     rows = compare(graded, expected)
     out.print(_demo_table(rows))
-    _print_problems(graded)
+    _print_flags(graded)
     page, _ = _write_report(where)
     out.print(f"report    {page}\nfeedback  {course / 'feedback'}", highlight=False, soft_wrap=True)
     wrong = [row for row in rows if not row.right]
@@ -174,9 +202,14 @@ def demo(
 
 
 def grade_with_progress(
-    course: Course, submissions: list[Submission], limits: Any, seed: int | None = None
+    course: Course,
+    submissions: list[Submission],
+    settings: Settings,
+    *,
+    executor: Executor | None = None,
+    again: bool = False,
 ) -> list[Graded]:
-    """Grade and write feedback, with a bar that shows rate and remaining time."""
+    """Grade and write feedback, with bars that show rate, remaining time and what is for a person to look at."""
     from autograder import feedback
     from autograder.grade import grade
 
@@ -190,19 +223,56 @@ def grade_with_progress(
     )
     with Progress(*columns, console=err) as progress:
         grading = progress.add_task("grading", total=len(submissions), last="")
-        graded = grade(
-            course,
-            submissions,
-            limits=limits,
-            seed=seed,
-            done=lambda g: progress.update(grading, advance=1, last=f"{g.student} {g.score:g}/{g.max_score:g}"),
-        )
-        progress.update(grading, last="")
+        flagged = 0
+
+        def one_more(g: Graded) -> None:
+            nonlocal flagged
+            flagged += bool(g.flags)
+            progress.update(grading, advance=1, last=f"{flagged} to look at")
+
+        try:
+            graded = grade(course, submissions, settings=settings, executor=executor, again=again, done=one_more)
+        except KeyboardInterrupt:
+            done = int(progress.tasks[0].completed)
+            raise Stopped(
+                f"stopped; {done} of {len(submissions)} are graded. The same command goes on from there"
+            ) from None
         writing = progress.add_task("feedback", total=len(graded), last="")
-        for g in graded:
-            feedback.generate(course, [(g.student, g.assignment)])
-            progress.update(writing, advance=1)
+        feedback.generate(
+            course, [(g.student, g.assignment) for g in graded], done=lambda *_: progress.update(writing, advance=1)
+        )
     return graded
+
+
+class Stopped(RuntimeError):
+    """Ctrl-C; the text says how to go on."""
+
+
+@contextlib.contextmanager
+def _executor(cluster: str | None) -> Iterator[Executor | None]:
+    """The workers of a Dask cluster, or None for this machine's cores."""
+    if cluster is None:
+        yield None
+        return
+    from autograder.cluster import connect
+
+    with connect(cluster) as executor:
+        yield executor
+
+
+def _share(carried: float) -> float:
+    if not 0 <= carried <= 1:
+        raise typer.BadParameter("--carried is a share of the points, from 0 to 1")
+    return carried
+
+
+def _as_json(g: Graded) -> dict[str, Any]:
+    exercises = {name: {"points": points, "of": most} for name, (points, most) in g.exercises.items()}
+    flags = [{"kind": f.kind, "where": f.where, "reason": f.reason} for f in g.flags]
+    return {"assignment": g.assignment, "student": g.student, "score": g.score, "of": g.max_score} | {
+        "exercises": exercises,
+        "flags": flags,
+    }
 
 
 def _write_report(course: Course) -> tuple[Path, Path]:
@@ -252,10 +322,10 @@ def _scores(graded: list[Graded]) -> Table:
     return view
 
 
-def _print_problems(graded: list[Graded]) -> None:
+def _print_flags(graded: list[Graded]) -> None:
     for g in graded:
-        for problem in g.problems:
-            err.print(f"look at {g.student}, {g.assignment}: {problem}", markup=False, highlight=False, soft_wrap=True)
+        for flag in g.flags:
+            err.print(f"look at {g.student}, {g.assignment}: {flag}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _demo_table(rows: list[Any]) -> Table:
@@ -284,8 +354,9 @@ def main() -> None:
 def _is_for_the_user(error: Exception) -> bool:
     from autograder.build import BuildError
     from autograder.course import CourseError
+    from autograder.sandbox import SandboxError
     from autograder.source import SourceError
     from autograder.validate import NotebookError
 
-    known = (SourceError, BuildError, CourseError, NotebookError, FileNotFoundError, PermissionError)
-    return isinstance(error, known)
+    ours = (SourceError, BuildError, CourseError, NotebookError, SandboxError, Stopped)
+    return isinstance(error, (*ours, FileNotFoundError, PermissionError))

@@ -18,6 +18,7 @@ warnings.filterwarnings("ignore", message="Object of type <Submitted.*not in ses
 
 STUB = '# YOUR CODE HERE\nraise NotImplementedError("write your answer above and delete this line")'
 COURSE_ID = "llm-systems"
+LOCK_SECONDS = 60.0  # for how long another program that writes into an SQLite gradebook is waited for
 
 
 class CourseError(RuntimeError):
@@ -30,11 +31,9 @@ def configure(c: Config) -> Config:
     c.ClearSolutions.code_stub = {"python": STUB}
     c.Execute.timeout = 60
     c.OverwriteCells.add_missing_cells = True  # a test cell that was deleted is put back, and runs
-    c.GenerateFeedback.preprocessors = [
-        "nbgrader.preprocessors.GetGrades",
-        "autograder.feedback.HideInstructorParts",
-        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
-    ]
+    c.GenerateFeedback.preprocessors = []
+    c.GenerateFeedback.exporter_class = "autograder.feedback.FeedbackExporter"
+    c.HTMLExporter.preprocessors = ["autograder.inert.Inert"]  # what the formgrader shows was a stranger's
     return c
 
 
@@ -47,7 +46,8 @@ class Course:
 
     @property
     def db_url(self) -> str:
-        return self.db or f"sqlite:///{self.root.resolve() / 'gradebook.db'}"
+        url = self.db or f"sqlite:///{self.root.resolve() / 'gradebook.db'}"
+        return f"{url}?timeout={LOCK_SECONDS:g}" if url.startswith("sqlite:") and "?" not in url else url
 
     def config(self) -> Config:
         c = configure(Config())

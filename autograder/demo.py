@@ -16,8 +16,8 @@ import nbformat
 from autograder.build import build
 from autograder.cases import read_cases
 from autograder.course import Course, CourseError
-from autograder.execute import Limits
 from autograder.grade import Graded, Submission, find_submissions
+from autograder.sandbox import Limits
 from autograder.source import Lesson, find_lessons, read_lesson
 
 ASSIGNMENT = "week02_autodiff"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 from llmsys.doctor import Finding
 from llmsys.doctor import examine as examine_for_lessons
 
 
 def examine() -> list[Finding]:
-    """The lessons' findings, then nbgrader, the kernel and the sandbox."""
-    return [*examine_for_lessons(), _nbgrader(), _kernel(), _sandbox()]
+    """The lessons' findings, then nbgrader and the sandbox."""
+    return [*examine_for_lessons(), _nbgrader(), _sandbox()]
 
 
 def _nbgrader() -> Finding:
@@ -24,26 +21,13 @@ def _nbgrader() -> Finding:
     return Finding("nbgrader", "good", version, "fine")
 
 
-def _kernel() -> Finding:
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+def _sandbox() -> Finding:
+    from autograder.sandbox import SandboxError, Worker, bubblewrap
 
     try:
-        spec = KernelSpecManager().get_kernel_spec("python3")
-    except NoSuchKernel:
-        return Finding(
-            "Kernel", "bad", "no kernel called python3", "install one: python -m ipykernel install --sys-prefix"
-        )
-    program = Path(spec.argv[0])
-    if program.is_absolute() and program.resolve() != Path(sys.executable).resolve():
-        means = "notebooks would run in another Python than this one: python -m ipykernel install --sys-prefix"
-        return Finding("Kernel", "bad", str(program), means)
-    return Finding("Kernel", "good", "python3", "runs in this Python")
-
-
-def _sandbox() -> Finding:
-    program = shutil.which("bwrap")
-    meaning = "submissions run with your rights: grade people you trust, or in a container or on a machine of its own"
-    if program is None:
-        return Finding("Sandbox", "note", "none (bubblewrap is not installed)", meaning)
+        program = bubblewrap()
+        Worker("warm").close()
+    except SandboxError as error:
+        return Finding("Sandbox", "bad", "none", str(error))
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    return Finding("Sandbox", "note", f"{version}, which this version does not use", meaning)
+    return Finding("Sandbox", "good", version or program, "submissions run apart: no network, nothing of the course")

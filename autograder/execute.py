@@ -1,170 +1,197 @@
 """Execute: the one step that touches a student's code. A pure function from notebook to notebook.
 
 It knows no gradebook, no course and no other submission, so it can run anywhere an executor puts it. What became of
-each cell is written into the cell's metadata by this process, from the kernel's replies and never from its output:
+each cell is written into the cell's metadata by this process, from what came out of the sandbox and the judge made of
+it:
 
-    cell.metadata.autograder = {"status": "passed", "seconds": 0.12, "message": ""}
+    cell.metadata.autograder = {"status": "passed", "seconds": 0.12, "message": "", "credit": 1.0, "carried": False}
 
-A status is "passed" (seen to run to its end), "failed" (an exception), "timeout", "died" (the kernel with it) or
-"not run".
+A status is "passed" (a test: judged so; any other cell: seen to run to its end), "failed" (an exception, or a test that
+did not hold), "timeout", "died" (the process with it) or "not run". `credit` is the share of a test's points that is
+due; `carried` says that the test failed, but passed with the reference in the place of earlier wrong answers.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import math
-import os
-import subprocess
-import tempfile
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade
 
-# One thread each: as many kernels run at once as there are cores. No GPU: a grade must not depend on the machine.
-ONE_THREAD = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "MKL_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
-KERNEL_ENVIRONMENT = ONE_THREAD | {"NBGRADER_EXECUTION": "autograde", "PYTHONHASHSEED": "0"}
+from autograder.carry import carried_forward
+from autograder.cells import exercise_of, grade_id, kind_of
+from autograder.judge import Verdict
+from autograder.passes import MESSAGE_CHARACTERS, Pass, Settings, Step
+from autograder.reference import Reference
+from autograder.review import review
+from autograder.withhold import WITHHELD, Secrets
+
+__all__ = ["Settings", "execute", "score"]
 
 
-MESSAGE_CHARACTERS = 2000  # an exception may say anything at any length
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Wall time in seconds: of one cell, and of a notebook from the first cell on."""
-
-    cell_seconds: float = 30
-    notebook_seconds: float = 180
-
-
-def execute(notebook: NotebookNode, seed: int, limits: Limits | None = None) -> NotebookNode:
-    """Run the cells of `notebook` in a fresh kernel and return a copy with outputs and what became of each cell.
+def execute(
+    notebook: NotebookNode, settings: Settings, reference: Reference | None = None, name: str = "notebook"
+) -> NotebookNode:
+    """Run the cells of `notebook` in a process of its own and return a copy with outputs and what became of each cell.
 
     Args:
         notebook: sanitised; demonstrations (cells tagged "explore" that nbgrader does not know) are left out.
-        seed: of the run; `llmsys.check` draws its inputs from it, so the same seed gives the same grade again.
-        limits: how long a cell and the notebook may take.
+        settings: see there.
+        reference: of the lesson. Without it a test's verdict is whether it ran to its end.
+        name: of the notebook, for the review list.
 
     Returns:
-        A copy, whose metadata holds the seed; `notebook` itself is not changed.
+        A copy, whose metadata holds seed, isolation and flags; `notebook` itself is not changed.
+
+    Raises:
+        SandboxError: there is no sandbox to be had.
     """
-    run = copy.deepcopy(notebook)
-    run.metadata["autograder"] = {"seed": seed}
-    asyncio.run(_Run(run, seed, limits or Limits()).cells())
-    return run
+    return _Execution(copy.deepcopy(notebook), settings, reference, name).done()
 
 
-def runs_when_grading(cell: NotebookNode) -> bool:
-    """A code cell that is no demonstration. A tag never exempts a cell that nbgrader knows."""
-    explore = "explore" in cell.metadata.get("tags", []) and "nbgrader" not in cell.metadata
-    return cell.cell_type == "code" and bool(cell.source.strip()) and not explore
+class _Execution:
+    """The notebook as handed in, then error carried forward, then what both say."""
 
+    def __init__(self, notebook: NotebookNode, settings: Settings, reference: Reference | None, name: str) -> None:
+        self.notebook, self.settings, self.reference, self.name = notebook, settings, reference, name
+        self.flags: list[dict[str, str]] = []
+        own = [cell.source for cell in notebook.cells if kind_of(cell) in ("answer", "own")]
+        self.secrets = reference.secrets.but_for(own) if reference else Secrets()
 
-class _Run:
-    def __init__(self, notebook: NotebookNode, seed: int, limits: Limits) -> None:
-        self.notebook, self.seed, self.limits = notebook, seed, limits
-        self.reply: dict[str, Any] = {}
-
-    async def cells(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="autograder-", ignore_cleanup_errors=True) as scratch:
-            work = Path(scratch, "work")
-            work.mkdir()
-            self.kernel = _kernel_manager(Path(scratch))
-            self.client = self._client()
-            # What a student's code writes past the kernel, straight to the terminal, is nobody's output.
-            silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            environment = os.environ | KERNEL_ENVIRONMENT | {"LLMSYS_SEED": str(self.seed)}
-            async with self.client.async_setup_kernel(cwd=str(work), env=environment, cleanup_kc=True, **silence):
-                await self._all()
-
-    def _client(self) -> NotebookClient:
-        return NotebookClient(
-            self.notebook,
-            km=self.kernel,
-            allow_errors=True,
-            record_timing=False,
-            interrupt_on_timeout=True,
-            error_on_timeout={"ename": "CellTimeoutError", "evalue": "", "traceback": []},
-            raise_on_iopub_timeout=True,
-            iopub_timeout=10,
-            skip_cells_with_tag="",  # this class decides, not a tag that a student may have set
-            on_cell_executed=self._keep_reply,
-        )
-
-    def _keep_reply(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
-        self.reply = execute_reply["content"]
-
-    async def _all(self) -> None:
-        deadline = time.monotonic() + self.limits.notebook_seconds
-        stopped = ""  # why nothing more is run, once that is so
-        for index, cell in enumerate(self.notebook.cells):
-            if not runs_when_grading(cell):
-                continue
-            left = deadline - time.monotonic()
-            if not stopped and left <= 0:
-                stopped = f"the notebook had used its {self.limits.notebook_seconds:g} s"
-            if stopped:
-                _record(cell, "not run", 0, f"not run: {stopped}")
-            else:
-                stopped = await self._cell(index, cell, min(self.limits.cell_seconds, left))
-
-    async def _cell(self, index: int, cell: NotebookNode, seconds: float) -> str:
-        """Run one cell; returns why the run can't go on, or ""."""
-        number = index + 1
-        self.client.timeout = max(1, math.ceil(seconds))
-        begun = time.monotonic()
-        try:
-            await self.client.async_execute_cell(cell, index)
-        except DeadKernelError:
-            _record(cell, "died", time.monotonic() - begun, f"the kernel died in cell {number}")
-            return f"the kernel died in cell {number}"
-        except CellTimeoutError:
-            await self.kernel.shutdown_kernel(now=True)
-            _record(
-                cell, "timeout", time.monotonic() - begun, f"stopped after {seconds:.0f} s, would not be interrupted"
+    def done(self) -> NotebookNode:
+        steps = Pass(self.notebook, self.settings, self.reference.cells if self.reference else None).steps()
+        verdicts = {step.grade_id: self._verdict(step) for step in steps if step.kind == "test"}
+        carried, unsteady = self._carried_forward(verdicts)
+        for finding in review(self.notebook):
+            self._flag("suspicious", finding.index, finding.reason)
+        for step in steps:
+            verdict = verdicts.get(step.grade_id)
+            self._write(step, verdict, step.grade_id in carried)
+            self._flags_of(step, verdict)
+        for test in unsteady:
+            self._flag(
+                "flaky", _index(self.notebook, test), f"{exercise_of(test)} passes in one run and not in another"
             )
-            return f"cell {number} ran over {seconds:.0f} s and would not be interrupted"
-        elapsed = time.monotonic() - begun
-        if self.reply.get("status") == "ok":
-            _record(cell, "passed", elapsed)
-        elif self.reply.get("ename") == "CellTimeoutError":
-            _record(cell, "timeout", elapsed, f"stopped after {seconds:.0f} s")
-        else:
-            _record(cell, "failed", elapsed, f"{self.reply.get('ename')}: {self.reply.get('evalue')}")
-        return ""
+        self.notebook.metadata["autograder"] = {
+            "seed": self.settings.seed,
+            "isolation": self.settings.isolation,
+            "flags": self.flags,
+        }
+        return self.notebook
+
+    def _verdict(self, step: Step) -> Verdict:
+        if self.reference is None or "transcript" not in self.settings.defences:
+            return Verdict(1.0) if step.status == "passed" else Verdict(0.0, step.message)
+        return self.reference.verdict(step)
+
+    def _carried_forward(self, verdicts: dict[str, Verdict]) -> tuple[set[str], set[str]]:
+        failed = [test for test, verdict in verdicts.items() if verdict.share < 1]
+        if self.reference is None or self.settings.carried <= 0 or len(failed) < 2:
+            return set(), set()
+        return carried_forward(self.notebook, self.settings, self.reference, failed)
+
+    # ------------------------------------------------------------ writing it down
+
+    def _write(self, step: Step, verdict: Verdict | None, carried: bool) -> None:
+        cell = self.notebook.cells[step.index]
+        status, message, credit = step.status, step.message, 0.0
+        if verdict is not None:
+            credit = verdict.share
+            if verdict.share >= 1:
+                status, message = "passed", ""
+            elif status == "passed":
+                status, message = "failed", f"not counted: {verdict.reason}"
+            if carried and verdict.share < 1:
+                credit = max(credit, self.settings.carried)
+        message = self._without_secrets(step, message)
+        cell.metadata["autograder"] = {
+            "status": status,
+            "seconds": round(step.seconds, 3),
+            "message": message[:MESSAGE_CHARACTERS],
+            "credit": credit,
+            "carried": carried and verdict is not None and verdict.share < 1,
+        }
+        cell.outputs = self._outputs(step, status, message)
+
+    def _outputs(self, step: Step, status: str, message: str) -> list[NotebookNode]:
+        """Of an answer what it said; of a test our own words only, so that nothing it ran can speak through it."""
+        if step.kind == "test":
+            if status == "passed":
+                checks = len(step.records)
+                said = f"{exercise_of(step.grade_id)}: {checks} check{'s' * (checks != 1)} passed.\n"
+                return [new_output("stream", name="stdout", text=said)]
+            return [_error(status, message)]
+        outputs = [_output(said) for said in step.outputs]
+        for output in outputs:
+            if self.secrets.found_in(_text_of(output)):
+                self._flag("leak", step.index, "an output quotes a hidden test or a reference answer")
+                return [new_output("stream", name="stderr", text=f"{WITHHELD}\n")]
+        explained = any(output.output_type == "error" for output in outputs)
+        if status not in ("passed", "failed") or (status == "failed" and not explained):
+            outputs.append(_error(status, message))
+        return outputs
+
+    def _without_secrets(self, step: Step, message: str) -> str:
+        if not self.secrets.found_in(message):
+            return message
+        self._flag("leak", step.index, "a message quotes a hidden test or a reference answer")
+        return WITHHELD
+
+    def _flags_of(self, step: Step, verdict: Verdict | None) -> None:
+        for kind, reason in step.notes:
+            self._flag(str(kind), step.index, str(reason))
+        if verdict is not None and verdict.tampered:
+            self._flag("tampering", step.index, f"{exercise_of(step.grade_id)}: {verdict.reason}")
+        if step.status == "died":
+            kind = "tampering" if "channel" in step.message else "limit"
+            self._flag(kind, step.index, step.message)
+        elif step.status == "timeout" or "had used" in step.message:
+            self._flag("limit", step.index, step.message)
+
+    def _flag(self, kind: str, index: int, reason: str) -> None:
+        flag = {"kind": kind, "where": f"{self.name}.ipynb, cell {index + 1}", "reason": reason[:300]}
+        if flag not in self.flags:
+            self.flags.append(flag)
 
 
-def _kernel_manager(scratch: Path) -> AsyncKernelManager:
-    """A kernel that speaks over sockets in `scratch` where the system has them: no port is open to anybody."""
-    transport = "ipc" if os.name == "posix" else "tcp"
-    connection = str(scratch / "kernel.json")
-    return AsyncKernelManager(kernel_name="python3", transport=transport, connection_file=connection)
+def _text_of(output: NotebookNode) -> str:
+    """All text of an output, the traceback's as it is shown."""
+    parts = [output.get("text", ""), output.get("evalue", ""), *output.get("traceback", [])]
+    return "\n".join([*parts, *(str(value) for value in output.get("data", {}).values())])
 
 
-def _record(cell: NotebookNode, status: str, seconds: float, message: str = "") -> None:
-    outcome = {"status": status, "seconds": round(seconds, 3), "message": message[:MESSAGE_CHARACTERS]}
-    cell.metadata["autograder"] = outcome
-    explained = any(output.output_type == "error" for output in cell.get("outputs", []))
-    if status == "passed" or (explained and status == "failed"):
-        return
-    cell.setdefault("outputs", []).append(new_output("error", ename=status, evalue=message, traceback=[message]))
+def _index(notebook: NotebookNode, name: str) -> int:
+    return next((i for i, cell in enumerate(notebook.cells) if grade_id(cell) == name), 0)
+
+
+def _output(said: dict[str, Any]) -> NotebookNode:
+    """An output from the sandbox, which may say anything, as one of a notebook."""
+    kind = said.get("output_type")
+    if kind == "stream":
+        name = "stderr" if said.get("name") == "stderr" else "stdout"
+        return new_output("stream", name=name, text=str(said.get("text", "")))
+    if kind == "error":
+        lines = [str(line) for line in said.get("traceback", [])]
+        return new_output("error", ename=str(said.get("ename")), evalue=str(said.get("evalue")), traceback=lines)
+    data = {str(mime): str(value) for mime, value in dict(said.get("data", {})).items()}
+    if kind == "execute_result":
+        return new_output("execute_result", data=data, execution_count=None)
+    return new_output("display_data", data=data)
+
+
+def _error(status: str, message: str) -> NotebookNode:
+    name, _, words = message.partition(": ")
+    name = name if status == "failed" and words else status
+    return new_output("error", ename=name, evalue=words or message, traceback=message.splitlines() or [status])
 
 
 def score(cell: NotebookNode) -> float:
-    """The points of a test cell, given only for one that was seen to run to its end. Fails closed."""
+    """The points of a test cell, given only for what was seen to hold. Fails closed."""
     assert is_grade(cell)
-    outcome = cell.metadata.get("autograder", {}).get("status")
-    return float(cell.metadata["nbgrader"]["points"]) if outcome == "passed" else 0.0
+    credit = cell.metadata.get("autograder", {}).get("credit")
+    if not isinstance(credit, int | float) or isinstance(credit, bool) or not math.isfinite(credit):
+        return 0.0
+    return float(cell.metadata["nbgrader"]["points"]) * min(max(float(credit), 0.0), 1.0)

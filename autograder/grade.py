@@ -3,255 +3,214 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Any
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
-from nbgrader.converters import Autograde
-from nbgrader.preprocessors import SaveAutoGrades
-from nbgrader.utils import capture_log, is_grade, is_solution
 
+from autograder.cells import exercise_of, grade_id
 from autograder.course import Course, CourseError
-from autograder.execute import Limits, execute, score
+from autograder.execute import Settings, execute
+from autograder.record import Recorder
+from autograder.reference import LessonError, Reference, make_reference, run_reference
+from autograder.sandbox import close_idle_workers, worker
+from autograder.sanitise import Sanitiser, find_submissions, say_why
+from autograder.store import Store, key_of
+from autograder.submission import Flag, Graded, Submission
 
-
-@dataclass
-class Submission:
-    """One student's answer to one assignment on its way through the three phases."""
-
-    student: str
-    assignment: str
-    notebooks: dict[str, NotebookNode] = field(default_factory=dict)  # lesson -> sanitised, later executed
-    unreadable: dict[str, NotebookNode] = field(default_factory=dict)  # lesson -> what is recorded in its place
-    problems: list[str] = field(default_factory=list)  # for a person to look at
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.assignment, self.student
-
-
-@dataclass(frozen=True)
-class Graded:
-    """A submission that is in the gradebook, with its score and what a person should look at."""
-
-    student: str
-    assignment: str
-    score: float
-    max_score: float
-    exercises: dict[str, tuple[float, float]]  # exercise -> points, of how many
-    problems: tuple[str, ...]
-
-
-def find_submissions(course: Course, assignments: tuple[str, ...] = ()) -> list[Submission]:
-    """What was handed in, from ``submitted/<student>/<assignment>/``.
-
-    Raises:
-        CourseError: an assignment was never built in this course, or nothing was handed in.
-    """
-    built = sorted(p.name for p in (course.root / "release").glob("*") if p.is_dir())
-    for assignment in assignments:
-        if assignment not in built:
-            there = ", ".join(built) or "none"
-            raise CourseError(f"{course.root}: no assignment {assignment!r} (built: {there}); run 'autograder build'")
-    folders = sorted((course.root / "submitted").glob("*/*"))
-    found = [
-        Submission(folder.parent.name, folder.name)
-        for folder in folders
-        if folder.is_dir() and folder.name in (assignments or built)
-    ]
-    if not found:
-        raise CourseError(f"{course.root / 'submitted'}: nothing was handed in (submitted/STUDENT/ASSIGNMENT/*.ipynb)")
-    return found
+__all__ = ["Graded", "Submission", "find_submissions", "grade"]
 
 
 def grade(
     course: Course,
     submissions: list[Submission],
     *,
-    limits: Limits | None = None,
+    settings: Settings | None = None,
     executor: Executor | None = None,
-    seed: int | None = None,
+    again: bool = False,
     done: Callable[[Graded], None] = lambda graded: None,
 ) -> list[Graded]:
     """Grade `submissions` into the course's gradebook.
 
+    What was executed before, with the same lesson, settings, environment and grader, is not executed again; what is in
+    the gradebook already is not written again. So a run that was interrupted at any instant goes on where it stopped.
+
     Args:
         course: an nbgrader course directory in which the assignments were built.
         submissions: see `find_submissions`. One that can't be read is recorded with 0 and never stops the others.
-        limits: see `execute`.
-        executor: where `execute` runs; default: one process per core.
-        seed: of the checks' inputs; drawn afresh when left out, and recorded in each autograded notebook.
+        settings: see `execute`; default: the course's own seed, everything else as `Settings` has it.
+        executor: where `execute` runs; default: one thread with a warm sandbox for each core.
+        again: execute everything once more, and flag a verdict that comes out differently.
         done: called with each submission once it is in the gradebook.
+
+    Raises:
+        CourseError: a lesson is broken, or the gradebook can't be written.
+        SandboxError: there is no sandbox to be had.
     """
-    seed = secrets.randbits(31) if seed is None else seed
-    results = []
-    with executor or _one_process_per_core() as pool:
-        for submission in _executed(pool, course, submissions, seed, limits or Limits()):
-            graded = record(course, submission)
-            results.append(graded)
-            done(graded)
+    store = Store(course)
+    with store.alone():
+        settings = settings or Settings(store.seed())
+        store.log(submissions=len(submissions), seed=settings.seed, isolation=settings.isolation)
+        with Recorder(course) as recorder:
+            results = []
+            for graded in _Grading(course, store, recorder, settings, again).graded(submissions, executor):
+                results.append(graded)
+                done(graded)
     return sorted(results, key=lambda g: (g.assignment, g.student))
 
 
-def _one_process_per_core() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+@dataclass
+class _Waiting:
+    """A submission of which some notebooks are to be executed."""
+
+    submission: Submission
+    keys: dict[str, str] = field(default_factory=dict)  # lesson -> key of its result
+    left: set[str] = field(default_factory=set)  # lessons
 
 
-def _executed(
-    pool: Executor, course: Course, submissions: list[Submission], seed: int, limits: Limits
-) -> Iterator[Submission]:
-    """Sanitise and execute all submissions, yielding each as soon as its last notebook is back."""
-    running: dict[Future[NotebookNode], tuple[Submission, str]] = {}
-    for submission in submissions:
-        sanitise(course, submission)
-        for lesson, notebook in submission.notebooks.items():
-            running[pool.submit(execute, notebook, seed, limits)] = submission, lesson
-        if not submission.notebooks:
-            yield submission
-    waiting = {s.key: len(s.notebooks) for s in submissions}
-    for future in as_completed(running):
-        submission, lesson = running[future]
+class _Grading:
+    """One run over a class."""
+
+    def __init__(self, course: Course, store: Store, recorder: Recorder, settings: Settings, again: bool) -> None:
+        self.course, self.store, self.recorder, self.settings, self.again = course, store, recorder, settings, again
+        self.sources: dict[tuple[str, str], bytes] = {}
+
+    def graded(self, submissions: list[Submission], executor: Executor | None) -> Iterator[Graded]:
+        """Each submission as soon as it is in the gradebook."""
+        sanitiser = Sanitiser(self.course)
+        waiting = []
+        for submission in submissions:
+            sanitiser.sanitise(submission)
+            one = self._waiting(submission)
+            known = None if self.again else self.recorder.recorded(submission, one.keys)
+            if known is not None:
+                yield known
+                continue
+            self._look_up(one)
+            if one.left:
+                waiting.append(one)
+            else:
+                yield self._record(one)
+        if waiting:
+            for one in self._executed(waiting, executor):
+                yield self._record(one)
+
+    def _waiting(self, submission: Submission) -> _Waiting:
+        keys = {
+            lesson: key_of(notebook, self._source(submission.assignment, lesson), self.settings)
+            for lesson, notebook in submission.notebooks.items()
+        }
+        return _Waiting(submission, keys, set(keys))
+
+    def _source(self, assignment: str, lesson: str) -> bytes:
+        if (assignment, lesson) not in self.sources:
+            path = self.course.source_path(assignment, lesson)
+            try:
+                self.sources[assignment, lesson] = path.read_bytes()
+            except OSError as error:
+                raise CourseError(f"{path}: {error.strerror}; run 'autograder build'") from None
+        return self.sources[assignment, lesson]
+
+    def _look_up(self, one: _Waiting) -> None:
+        """Take what an earlier run executed: recorded then, or left in the store by one that was interrupted."""
+        for lesson, key in one.keys.items():
+            known = None if self.again else self._known(one, lesson, key)
+            if known is not None:
+                self._accept(one, lesson, known)
+
+    def _known(self, one: _Waiting, lesson: str, key: str) -> NotebookNode | None:
+        return self.store.get(key) or self.recorder.executed(one.submission, lesson, key)
+
+    def _accept(self, one: _Waiting, lesson: str, executed: NotebookNode) -> None:
+        one.submission.notebooks[lesson] = executed
+        one.submission.flags += [Flag(**flag) for flag in executed.metadata["autograder"]["flags"]]
+        one.left.discard(lesson)
+
+    def _record(self, one: _Waiting) -> Graded:
+        graded = self.recorder.record(one.submission)
+        for key in one.keys.values():
+            self.store.drop(key)  # from here on the autograded notebook holds it
+        return graded
+
+    # ------------------------------------------------------------ execute
+
+    def _executed(self, waiting: list[_Waiting], executor: Executor | None) -> Iterator[_Waiting]:
+        """Each submission as soon as its last notebook is back."""
+        pool = executor or ThreadPoolExecutor(os.cpu_count())
         try:
-            submission.notebooks[lesson] = future.result()
+            if executor is None:
+                with worker(self.settings.isolation, self.settings.limits):
+                    pass  # where there is no sandbox, it is said once, before anything is recorded
+            references = self._references(pool, waiting)
+            running: dict[Future[NotebookNode], tuple[_Waiting, str]] = {}
+            for one in waiting:
+                for lesson in sorted(one.left):
+                    notebook, reference = (
+                        one.submission.notebooks[lesson],
+                        references[one.submission.assignment, lesson],
+                    )
+                    running[pool.submit(execute, notebook, self.settings, reference, lesson)] = one, lesson
+            for future in as_completed(list(running)):
+                one, lesson = running.pop(future)
+                self._take(one, lesson, future)
+                if not one.left:
+                    yield one
+        finally:
+            if executor is None:
+                pool.shutdown(cancel_futures=True)
+                close_idle_workers()
+
+    def _references(self, pool: Executor, waiting: list[_Waiting]) -> dict[tuple[str, str], Reference]:
+        """What the tests of the lessons report with the reference in place, each from two runs."""
+        needed = sorted({(one.submission.assignment, lesson) for one in waiting for lesson in one.left})
+        sources = {name: nbformat.reads(self._source(*name).decode(), as_version=4) for name in needed}
+        runs = {name: [pool.submit(run_reference, sources[name], self.settings) for _ in range(2)] for name in needed}
+        references = {}
+        for name, (one, other) in runs.items():
+            try:
+                references[name] = make_reference(sources[name], one.result(), other.result())
+            except LessonError as error:
+                raise CourseError(f"{'/'.join(name)}: the lesson itself is broken: {error}") from None
+        return references
+
+    def _take(self, one: _Waiting, lesson: str, future: Future[NotebookNode]) -> None:
+        submission, key = one.submission, one.keys[lesson]
+        try:
+            executed = future.result()
         except Exception as error:  # the machinery failed; what ran nowhere earns nothing, and a person is told
             reason = f"could not be executed ({type(error).__name__}: {_first_line(error)})"
-            submission.problems.append(f"{lesson}.ipynb: {reason}")
-            _say_why(submission.notebooks[lesson], f"{lesson}.ipynb was not graded: it {reason}.")
-        waiting[submission.key] -= 1
-        if not waiting[submission.key]:
-            yield submission
+            submission.flags.append(Flag("problem", f"{lesson}.ipynb", reason))
+            say_why(submission.notebooks[lesson], f"{lesson}.ipynb was not graded: it {reason}.")
+            one.left.discard(lesson)
+            return
+        if self.again and (before := self.recorder.executed(submission, lesson, key)) is not None:
+            _flag_what_differs(lesson, before, executed)
+        executed.metadata["autograder"]["key"] = key
+        self.store.put(key, executed)
+        self._accept(one, lesson, executed)
 
 
-# ---------------------------------------------------------------- sanitise
+def _flag_what_differs(lesson: str, before: NotebookNode, now: NotebookNode) -> None:
+    was = {grade_id(cell): _verdict(cell) for cell in before.cells}
+    for index, cell in enumerate(now.cells):
+        name = grade_id(cell)
+        if name.startswith("test_") and was.get(name) != _verdict(cell):
+            reason = f"{exercise_of(name)} passes in one run and not in another"
+            flag = {"kind": "flaky", "where": f"{lesson}.ipynb, cell {index + 1}", "reason": reason}
+            now.metadata["autograder"]["flags"].append(flag)
 
 
-def sanitise(course: Course, submission: Submission) -> None:
-    """Read a submission's notebooks and let nbgrader restore what students must not change.
-
-    One that can't be read is named in `submission.problems`; the untouched release stands in for it, unexecuted.
-    """
-    folder = course.submitted_path(submission.student, submission.assignment)
-    for release in sorted((course.root / "release" / submission.assignment).glob("*.ipynb")):
-        path = folder / release.name
-        if not path.exists():
-            submission.problems.append(f"{release.name}: not handed in")
-            continue
-        try:
-            notebook = nbformat.read(path, as_version=4)
-            submission.notebooks[release.stem] = _sanitised(course, submission, release.stem, notebook)
-        except Exception as error:  # any byte sequence may have been handed in
-            reason = f"can't be read ({type(error).__name__}: {_first_line(error)})"
-            submission.problems.append(f"{release.name}: {reason}")
-            submission.unreadable[release.stem] = _stand_in(course, submission, release, reason)
-
-
-def _sanitised(course: Course, submission: Submission, lesson: str, notebook: NotebookNode) -> NotebookNode:
-    names = {"student": submission.student, "assignment": submission.assignment, "notebook": lesson}
-    resources = {"unique_key": lesson, "nbgrader": names | {"db_url": course.db_url}}
-    config = course.config()
-    for preprocessor in Autograde(coursedir=course.directory(), config=config).sanitize_preprocessors:
-        notebook, resources = preprocessor(config=config).preprocess(notebook, resources)
-    for part in (notebook, *notebook.cells):  # only `execute` may say what became of a cell
-        part.metadata.pop("autograder", None)
-    return notebook
-
-
-def _stand_in(course: Course, submission: Submission, release: Path, reason: str) -> NotebookNode:
-    notebook = _sanitised(course, submission, release.stem, nbformat.read(release, as_version=4))
-    _say_why(notebook, f"{release.name} was not graded: it {reason}. Hand it in again.")
-    return notebook
-
-
-def _say_why(notebook: NotebookNode, reason: str) -> None:
-    notebook.metadata["autograder"] = {"problem": reason}
-    notebook.cells.insert(0, new_markdown_cell(f"**{reason}**"))
+def _verdict(cell: NotebookNode) -> tuple[object, object]:
+    said = cell.metadata.get("autograder", {})
+    return said.get("credit"), said.get("carried")
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0][:200]
 
 
-# ---------------------------------------------------------------- record
-
-
-class SaveScores(SaveAutoGrades):
-    """nbgrader's own step, with scores from what was seen to run instead of from a cell's output.
-
-    Stock nbgrader gives full points where a cell shows no error, and none where it shows a warning.
-    """
-
-    def _add_score(self, cell: NotebookNode, resources: Any) -> None:
-        super()._add_score(cell, resources)
-        if is_grade(cell) and not is_solution(cell):
-            grade = self.gradebook.find_grade(
-                cell.metadata["nbgrader"]["grade_id"], self.notebook_id, self.assignment_id, self.student_id
-            )
-            grade.auto_score = score(cell)
-            self.gradebook.db.commit()
-
-
-class _Record(Autograde):
-    """nbgrader's autograding of a submission that has been executed already."""
-
-    submission: Submission
-
-    def _init_preprocessors(self) -> None:
-        self.exporter._preprocessors = []
-        for preprocessor in self.autograde_preprocessors:
-            name = preprocessor.__name__
-            if name != "Execute":
-                self.exporter.register_preprocessor(SaveScores if name == "SaveAutoGrades" else preprocessor)
-
-    def convert_single_notebook(self, notebook_filename: str) -> None:
-        self._init_preprocessors()
-        resources = self.init_single_notebook_resources(notebook_filename)
-        lesson = Path(notebook_filename).stem
-        notebook = (self.submission.notebooks | self.submission.unreadable)[lesson]
-        output, resources = self.exporter.from_notebook_node(notebook, resources=resources)
-        self.write_single_notebook(output, resources)
-
-
-def record(course: Course, submission: Submission) -> Graded:
-    """Write an executed submission into nbgrader's gradebook and its autograded directory.
-
-    Raises:
-        CourseError: nbgrader could not write; the text holds its log.
-    """
-    if submission.notebooks or submission.unreadable:
-        _record_notebooks(course, submission)
-    else:
-        _record_nothing(course, submission)
-    with course.gradebook() as gradebook:
-        entry = gradebook.find_submission(submission.assignment, submission.student)
-        tests = [grade for notebook in entry.notebooks for grade in notebook.grades if grade.name.startswith("test_")]
-        exercises = {grade.name.removeprefix("test_"): (grade.score, grade.max_score) for grade in tests}
-        problems = tuple(submission.problems)
-        return Graded(submission.student, submission.assignment, entry.score, entry.max_score, exercises, problems)
-
-
-def _record_notebooks(course: Course, submission: Submission) -> None:
-    directory = course.directory()
-    directory.assignment_id, directory.student_id = submission.assignment, submission.student
-    recorder = _Record(coursedir=directory, config=course.config())
-    recorder.submission, recorder.force = submission, True
-    result = capture_log(recorder)
-    if not result["success"]:
-        raise CourseError(f"{submission.student}, {submission.assignment}: not recorded:\n{result['error']}")
-
-
-def _record_nothing(course: Course, submission: Submission) -> None:
-    """A folder without any notebook of the assignment: a submission with 0 everywhere."""
-    with course.gradebook() as gradebook:
-        gradebook.update_or_create_student(submission.student)
-        entry = gradebook.update_or_create_submission(submission.assignment, submission.student)
-        for notebook in entry.notebooks:
-            for grade in notebook.grades:
-                grade.auto_score, grade.needs_manual_grade = 0, False
-        gradebook.db.commit()
+def settings_for(course: Course, seed: int | None, **others: object) -> Settings:
+    """Settings with the course's own seed unless one is given."""
+    return replace(Settings(Store(course).seed() if seed is None else seed), **others)  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean, median
-from typing import NamedTuple
+from statistics import StatisticsError, correlation, fmean, median
+from typing import Any, NamedTuple, get_args
 
 import nbformat
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,12 +26,15 @@ from nbformat.v4 import new_notebook
 from nbgrader.api import Assignment, BaseCell, Grade, Gradebook, Notebook, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy import select
 
+from autograder.cells import runs_when_grading
 from autograder.course import STUB, Course, CourseError
-from autograder.execute import runs_when_grading
+from autograder.gradebook import recorded_flags
+from autograder.submission import Flag, FlagKind
 
 BINS = 10
 SLOWEST = 8  # cells that are listed,
 SLOW_SECONDS = 1.0  # of those that took anybody as long
+FLAG_KINDS: tuple[FlagKind, ...] = get_args(FlagKind)
 LONGEST_MESSAGE = 1000  # characters of an error; a student may have raised a megabyte
 
 NOT_HANDED_IN, NOT_GRADED, NOT_EXECUTED = "not handed in", "not graded", "not executed"
@@ -49,6 +52,7 @@ class CellRun:
     status: str
     seconds: float
     message: str
+    carried: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Outcome:
     """What became of one exercise, or of one question that a person grades, in one submission.
 
     `status` is that of `execute` for an exercise, "to grade" or "graded" for a question, and for both "not handed in",
-    "not graded" (handed in after the last grading) or "not executed" (unreadable, or the machinery failed).
+    "not graded" (handed in after the last grading) or "not executed" (unreadable, or the machinery failed). `carried`:
+    it passed only with the reference in the place of an earlier answer.
     """
 
     lesson: str
@@ -67,16 +72,26 @@ class Outcome:
     message: str = ""
     seconds: float = 0
     needs_person: bool = False
+    carried: bool = False
+
+    @property
+    def share(self) -> float:
+        return self.points / self.max_points if self.max_points else 0.0
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's answer to an assignment; there is one for a student who handed in nothing, too."""
+    """A student's answer to an assignment; there is one for a student who handed in nothing, too.
+
+    `sandboxed` is False where it was executed without a sandbox.
+    """
 
     student: str
     assignment: str
     outcomes: tuple[Outcome, ...]
     cells: tuple[CellRun, ...]
+    flags: tuple[Flag, ...] = ()
+    sandboxed: bool = True
 
     @property
     def handed_in(self) -> bool:
@@ -111,7 +126,12 @@ class Submission:
 
 @dataclass(frozen=True)
 class Exercise:
-    """How the class did on an exercise or question. `judged` counts the answers that were handed in and graded."""
+    """How the class did on an exercise or question. `judged` counts the answers that were handed in and graded.
+
+    `difficulty` is the mean share of the points (so an easy one has a high one), None where nobody was judged.
+    `discrimination` is the correlation of that share with the share of all other points, over `compared` submissions
+    (corrected item-total correlation), None for fewer than three or where one of the two is the same for all.
+    """
 
     lesson: str
     name: str
@@ -121,6 +141,10 @@ class Exercise:
     partial: int
     mean: float
     waiting: int
+    carried: int = 0
+    difficulty: float | None = None
+    discrimination: float | None = None
+    compared: int = 0
 
     @property
     def rate(self) -> float:
@@ -128,7 +152,7 @@ class Exercise:
 
 
 @dataclass(frozen=True)
-class SlowCell:
+class CellTime:
     """The wall time of a cell over all submissions."""
 
     lesson: str
@@ -158,6 +182,14 @@ class Errand:
 
 
 @dataclass(frozen=True)
+class FlagGroup:
+    """The flags of one kind: what a person should look at, never an accusation."""
+
+    kind: str
+    cases: tuple[tuple[str, Flag], ...]
+
+
+@dataclass(frozen=True)
 class AssignmentReport:
     """One assignment; without submissions where nobody has handed in yet."""
 
@@ -167,12 +199,27 @@ class AssignmentReport:
     shares: tuple[float, ...]  # of the full score, one per graded submission, ascending
     histogram: tuple[int, ...]
     failures: tuple[Failure, ...]
-    slow: tuple[SlowCell, ...]
+    times: tuple[CellTime, ...]  # of every cell, in the order in which they ran
     errands: tuple[Errand, ...]
+    flags: tuple[FlagGroup, ...] = ()
 
     @property
     def handed_in(self) -> int:
         return sum(s.handed_in for s in self.submissions)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Who has not submitted."""
+        return tuple(s.student for s in self.submissions if not s.handed_in)
+
+    @property
+    def unsandboxed(self) -> int:
+        return sum(not s.sandboxed for s in self.submissions)
+
+    @property
+    def slow(self) -> tuple[CellTime, ...]:
+        cells = [cell for cell in self.times if cell.slowest >= SLOW_SECONDS]
+        return tuple(sorted(cells, key=lambda c: (-c.median, -c.slowest))[:SLOWEST])
 
     @property
     def median(self) -> float:
@@ -212,10 +259,19 @@ def collect(course: Course) -> ClassReport:
         names = [assignment.name for assignment in gradebook.assignments]
         students = {student.id for student in gradebook.students} | _who_handed_in(course)
         marks = _marks(gradebook)
+        flags = recorded_flags(gradebook)
     return ClassReport(
         datetime.now(UTC),
         tuple(sorted(students)),
-        tuple(_assignment(course, name, sorted(students), marks.get(name, {})) for name in sorted(names)),
+        tuple(
+            _assignment(
+                course,
+                name,
+                marks.get(name, {}),
+                {student: flags.get((name, student), ()) for student in sorted(students)},
+            )
+            for name in sorted(names)
+        ),
     )
 
 
@@ -268,9 +324,11 @@ def _marks(gradebook: Gradebook) -> Mapping[str, _Marks]:
     return marks
 
 
-def _assignment(course: Course, name: str, students: Sequence[str], marks: _Marks) -> AssignmentReport:
+def _assignment(course: Course, name: str, marks: _Marks, flags: Mapping[str, tuple[Flag, ...]]) -> AssignmentReport:
+    """`flags`: student -> those of the submission, for everybody in the class."""
     graded = _in_lesson_order(course, name, marks)
-    submissions = tuple(_submission(course, name, student, graded, marks) for student in students) if graded else ()
+    found = [_submission(course, name, student, graded, marks, known) for student, known in flags.items()]
+    submissions = tuple(found) if graded else ()
     shares = tuple(sorted(s.share for s in submissions if s.graded))
     return AssignmentReport(
         name,
@@ -279,8 +337,9 @@ def _assignment(course: Course, name: str, students: Sequence[str], marks: _Mark
         shares,
         _histogram(shares),
         tuple(_failures(submissions)),
-        tuple(_slowest(submissions)),
+        tuple(_times(submissions)),
         tuple(_errands(submissions)),
+        tuple(_flag_groups(submissions)),
     )
 
 
@@ -298,21 +357,42 @@ def _in_lesson_order(course: Course, assignment: str, cells: Iterable[_Graded]) 
 # ---------------------------------------------------------------- one submission
 
 
-def _submission(course: Course, assignment: str, student: str, graded: Sequence[_Graded], marks: _Marks) -> Submission:
+def _submission(
+    course: Course, assignment: str, student: str, graded: Sequence[_Graded], marks: _Marks, known: Sequence[Flag]
+) -> Submission:
     runs: dict[tuple[str, str], CellRun] = {}
     absent: dict[str, str] = {}  # lesson -> why nothing was seen to run
+    flags, sandboxed = dict.fromkeys(known), True
     for lesson in dict.fromkeys(g.lesson for g in graded):
         path = course.autograded_path(student, assignment) / f"{lesson}.ipynb"
         if not path.exists():
             handed_in = (course.submitted_path(student, assignment) / path.name).exists()
             absent[lesson] = NOT_GRADED if handed_in else NOT_HANDED_IN
-        elif (found := _runs(lesson, _read(path))) is None:
+            continue
+        notebook = _read(path)
+        said = _said(notebook)
+        flags |= dict.fromkeys(_flags(said))
+        sandboxed = sandboxed and said.get("isolation") != "none"
+        if (found := _runs(lesson, notebook)) is None:
             absent[lesson] = NOT_EXECUTED
         else:
             runs |= {(lesson, run.cell): run for run in found}
     nothing = _Mark(0.0, needs_person=False)
     outcomes = tuple(_outcome(g, marks[g].get(student, nothing), absent.get(g.lesson, ""), runs) for g in graded)
-    return Submission(student, assignment, outcomes, tuple(runs.values()))
+    return Submission(student, assignment, outcomes, tuple(runs.values()), tuple(flags), sandboxed)
+
+
+def _said(notebook: NotebookNode) -> Mapping[str, Any]:
+    """What `execute` said of the whole notebook."""
+    found = notebook.get("metadata", {}).get("autograder")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _flags(said: Mapping[str, Any]) -> Iterator[Flag]:
+    found = said.get("flags")
+    for flag in found if isinstance(found, list) else []:
+        if isinstance(flag, Mapping) and flag.get("kind") in FLAG_KINDS:
+            yield Flag(flag["kind"], *(str(flag.get(part, ""))[:LONGEST_MESSAGE] for part in ("where", "reason")))
 
 
 def _read(path: Path) -> NotebookNode:
@@ -349,7 +429,8 @@ def _has_run(cell: NotebookNode) -> bool:
 def _run(lesson: str, cell: NotebookNode) -> CellRun:
     found = cell.metadata["autograder"]
     message = str(found["message"])[:LONGEST_MESSAGE]
-    return CellRun(lesson, _grade_id(cell), found["status"], float(found["seconds"]), message)
+    carried = found.get("carried") is True
+    return CellRun(lesson, _grade_id(cell), found["status"], float(found["seconds"]), message, carried)
 
 
 def _outcome(graded: _Graded, mark: _Mark, absent: str, runs: Mapping[tuple[str, str], CellRun]) -> Outcome:
@@ -368,6 +449,7 @@ def _outcome(graded: _Graded, mark: _Mark, absent: str, runs: Mapping[tuple[str,
         cause.message if cause else "",
         sum(run.seconds for run in (answer, test) if run),
         mark.needs_person,
+        test is not None and test.carried,
     )
 
 
@@ -383,7 +465,7 @@ def _histogram(shares: Iterable[float]) -> tuple[int, ...]:
 
 def _exercise(submissions: Sequence[Submission], index: int) -> Exercise:
     outcomes = [s.outcomes[index] for s in submissions]
-    judged = [o for o in outcomes if o.status not in _SAYS_NOTHING]
+    judged = [o for o in outcomes if _is_judged(o)]
     full = sum(o.points >= o.max_points for o in judged)
     return Exercise(
         outcomes[0].lesson,
@@ -394,19 +476,43 @@ def _exercise(submissions: Sequence[Submission], index: int) -> Exercise:
         sum(o.points > 0 for o in judged) - full,
         fmean(o.points for o in judged) if judged else 0.0,
         sum(o.status == TO_GRADE for o in outcomes),
+        sum(o.carried for o in judged),
+        fmean(o.share for o in judged) if judged else None,
+        *_discrimination(submissions, index),
     )
 
 
-def _slowest(submissions: Iterable[Submission]) -> list[SlowCell]:
+def _is_judged(outcome: Outcome) -> bool:
+    return outcome.status not in _SAYS_NOTHING
+
+
+def _discrimination(submissions: Sequence[Submission], index: int) -> tuple[float | None, int]:
+    """Do those who do well elsewhere do well here? Without the exercise itself in the total, which would say so."""
+    pairs = []
+    for submission in submissions:
+        rest = [o for n, o in enumerate(submission.outcomes) if n != index and _is_judged(o)]
+        possible = sum(o.max_points for o in rest)
+        if _is_judged(submission.outcomes[index]) and possible:
+            pairs.append((submission.outcomes[index].share, sum(o.points for o in rest) / possible))
+    try:
+        return (correlation(*zip(*pairs, strict=True)) if len(pairs) > 2 else None), len(pairs)
+    except StatisticsError:  # the same for all
+        return None, len(pairs)
+
+
+def _times(submissions: Iterable[Submission]) -> list[CellTime]:
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run in (run for s in submissions for run in s.cells if run.status != "not run"):
         seconds[run.lesson, run.cell].append(run.seconds)
-    cells = [
-        SlowCell(lesson, cell, median(times), max(times))
-        for (lesson, cell), times in seconds.items()
-        if max(times) >= SLOW_SECONDS
-    ]
-    return sorted(cells, key=lambda c: (-c.median, -c.slowest))[:SLOWEST]
+    return [CellTime(lesson, cell, median(times), max(times)) for (lesson, cell), times in seconds.items()]
+
+
+def _flag_groups(submissions: Iterable[Submission]) -> list[FlagGroup]:
+    cases: dict[str, list[tuple[str, Flag]]] = {kind: [] for kind in FLAG_KINDS}
+    for submission in submissions:
+        for flag in submission.flags:
+            cases[flag.kind].append((submission.student, flag))
+    return [FlagGroup(kind, tuple(found)) for kind, found in cases.items() if found]
 
 
 def _failures(submissions: Iterable[Submission]) -> list[Failure]:
@@ -460,7 +566,6 @@ def _errands(submissions: Iterable[Submission]) -> list[Errand]:
             "the kernel died",
             "ran out of time",
             "lesson missing",
-            "nothing handed in",
             "to grade by hand",
         )
     }
@@ -472,7 +577,6 @@ def _errands(submissions: Iterable[Submission]) -> list[Errand]:
 
 def _errands_of(submission: Submission) -> Iterator[tuple[str, str]]:
     if not submission.handed_in:
-        yield "nothing handed in", ""
         return
     absent = {
         NOT_EXECUTED: "could not be executed",
@@ -511,6 +615,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "percent": lambda share: f"{share:.0%}",
+        "correlation": lambda value: "–" if value is None else f"{value:.2f}".replace("-", "−"),
         "number": lambda value: f"{round(value, 2):g}",
         "breakable": lambda name: escape(name).replace("_", Markup("_<wbr>")),  # snake_case on a phone
     }

@@ -26,7 +26,7 @@ from typing import Any
 
 from autograder.build import instructor_source, release_source
 from autograder.cases import Case, Verdict, read_cases
-from autograder.execute import ONE_THREAD
+from autograder.sandbox import ONE_THREAD
 from autograder.source import Cell, Lesson, SourceError, read_lesson
 
 # A fork copies the thread that calls it and no other, so nothing in the parent may have started any; and a GPU's

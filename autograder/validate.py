@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 from nbgrader.utils import is_grade, is_solution
 
-from autograder.execute import Limits, execute, score
+from autograder.execute import Settings, execute, score
+from autograder.sandbox import Isolation, Limits, close_idle_workers
 
 
 class NotebookError(ValueError):
@@ -26,7 +27,7 @@ class Outcome:
     message: str
 
 
-def validate(path: Path, limits: Limits | None = None) -> list[Outcome]:
+def validate(path: Path, limits: Limits | None = None, isolation: Isolation = "warm") -> list[Outcome]:
     """Execute the notebook at `path` as grading would and return its test cells' outcomes.
 
     Raises:
@@ -38,11 +39,11 @@ def validate(path: Path, limits: Limits | None = None) -> list[Outcome]:
         notebook = nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat has no common base for what it raises
         raise NotebookError(f"{path}: not a notebook ({type(error).__name__})") from None
-    tests = [
-        cell
-        for cell in execute(notebook, secrets.randbits(31), limits).cells
-        if is_grade(cell) and not is_solution(cell)
-    ]
+    settings = Settings(secrets.randbits(31), limits or Limits(), isolation)
+    try:
+        tests = [c for c in execute(notebook, settings).cells if is_grade(c) and not is_solution(c)]
+    finally:
+        close_idle_workers()
     if not tests:
         raise NotebookError(f"{path}: has no test cell; was it built by 'autograder build'?")
     return [

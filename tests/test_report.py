@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from autograder import report
 from autograder.course import STUB, Course, CourseError
 from autograder.report import AssignmentReport, ClassReport, Outcome, Submission
+from autograder.submission import Flag
 
 PASSED = ("passed", 0.5, "")
 WRONG = "CheckFailed: {}(x)\n  got       3\n  expected  6\n  likely    squares"
@@ -233,14 +234,13 @@ def test_errands(week: AssignmentReport) -> None:
         "the kernel died",
         "ran out of time",
         "lesson missing",
-        "nothing handed in",
         "to grade by hand",
     ]
     assert found["could not be executed"] == (("unreadable", "zeta"),)
     assert found["the kernel died"] == (("🦊", "zeta, backward (0.2 s)"),)
     assert found["ran out of time"] == (("🦊", "alpha, test_trace (30.0 s)"),)
     assert found["lesson missing"] == (("late", "alpha"), ("one lesson", "alpha"))
-    assert found["nothing handed in"] == (("absent", ""),)
+    assert week.absent == ("absent",)
     assert ("one lesson", "zeta: why") in found["to grade by hand"]
 
 
@@ -290,6 +290,70 @@ def test_a_class_that_handed_in_nothing(released: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report.csv").read_text(encoding="utf-8").splitlines() == [",".join(report.CSV_COLUMNS)]
 
 
+@pytest.fixture(scope="module")
+def flagged(released: Path, tmp_path_factory: pytest.TempPathFactory) -> ClassReport:
+    """Five students: the better, the more points everywhere, but for `trace`, where it is the other way round."""
+    room = Room(released, tmp_path_factory.mktemp("flagged") / "course")
+    failed = ("failed", 0.5, "no")
+    names = ("test_backward", "test_accumulate", "test_trace")
+    for student, passed in {"a": "110", "b": "110", "c": "100", "d": "001", "e": "001"}.items():
+        room.grade(student, why=4, **{name: failed for name, bit in zip(names, passed, strict=True) if bit == "0"})
+    path = room.path("e", "alpha")
+    made = nbformat.read(path, as_version=4)
+    flags = [{"kind": kind, "where": "alpha.ipynb", "reason": SCRIPT} for kind in ("tampering", "limit", "limit", "?")]
+    made.metadata["autograder"] = {"seed": 1, "isolation": "none", "flags": [*flags, 7, {"kind": "leak"}]}
+    made.cells[-1].metadata["autograder"] |= {"carried": True, "credit": 0.5}
+    write(made, path)
+    return report.collect(room.course)
+
+
+def test_flags_are_grouped_by_kind_and_told_once(flagged: ClassReport) -> None:
+    found = {
+        group.kind: [(student, str(flag)) for student, flag in group.cases] for group in flagged.assignments[0].flags
+    }
+    line = ("e", f"alpha.ipynb: {SCRIPT}")
+    assert found == {"tampering": [line], "limit": [line], "leak": [("e", ": ")]}
+
+
+def test_flags_of_the_gradebook_are_there_too(
+    flagged: ClassReport, monkeypatch: pytest.MonkeyPatch, room: Room
+) -> None:
+    known = {("week1", "ada"): (Flag("problem", "x.ipynb", "not handed in"),)}
+    monkeypatch.setattr(report, "recorded_flags", lambda gradebook: known)
+    (group,) = room.report().flags
+    assert (group.kind, str(group.cases[0][1])) == ("problem", "x.ipynb: not handed in")
+
+
+def test_item_statistics(flagged: ClassReport) -> None:
+    backward, accumulate, why, trace = flagged.assignments[0].exercises
+    assert [e.difficulty for e in (backward, accumulate, why, trace)] == [0.6, 0.4, 1.0, 0.4]
+    assert backward.discrimination == pytest.approx(-0.4082483)  # of 1 1 1 0 0 with 6 6 4 6 6 of 8
+    assert trace.discrimination == pytest.approx(-0.9128709)  # of 0 0 0 1 1 with 8 8 6 4 4 of 8
+    assert why.discrimination is None  # the same for all
+    assert {e.compared for e in (backward, accumulate, why, trace)} == {5}
+
+
+def test_two_say_nothing_about_discrimination(released: Path, tmp_path: Path) -> None:
+    room = Room(released, tmp_path / "course")
+    room.grade("ada", why=4)
+    room.grade("bob", why=1, test_trace=("failed", 0.5, "no"))
+    assert {(e.discrimination, e.compared) for e in room.report().exercises} == {(None, 2)}
+
+
+def test_errors_carried_forward_are_counted_and_shown(flagged: ClassReport) -> None:
+    trace = flagged.assignments[0].exercises[-1]
+    assert trace.carried == 1
+    assert [o.exercise for o in of(flagged.assignments[0], "e").outcomes if o.carried] == ["trace"]
+
+
+def test_every_cell_has_its_time(flagged: ClassReport) -> None:
+    times = {(time.lesson, time.cell): time.median for time in flagged.assignments[0].times}
+    assert list(times)[:2] == [("zeta", "backward"), ("zeta", "test_backward")]
+    assert len(times) == 6
+    assert set(times.values()) == {0.5}
+    assert flagged.assignments[0].slow == ()
+
+
 # ---------------------------------------------------------------- write
 
 
@@ -332,9 +396,22 @@ def test_page_can_be_read_without_seeing_it(page: BeautifulSoup) -> None:
     assert page.html["lang"] == "en"
 
 
+def test_page_warns_of_what_ran_without_a_sandbox(flagged: ClassReport, page: BeautifulSoup, tmp_path: Path) -> None:
+    report.write_html(flagged, tmp_path / "report.html")
+    warned = BeautifulSoup((tmp_path / "report.html").read_text(encoding="utf-8"), "html.parser")
+    assert warned.find(role="alert").get_text().startswith("1 submission ran without a sandbox")
+    assert not page.find(role="alert")
+    text = " ".join(warned.get_text(" ").split())
+    assert "1 touched what the grading relies on tampering" in text
+    assert f"e alpha.ipynb: {SCRIPT}" in text
+    assert "1 by error carried forward" in text
+    assert "−0.91 n 5" in text
+
+
 def test_page_answers_its_questions(page: BeautifulSoup) -> None:
     assert [tag.get_text() for tag in page.find_all("h3")] == [
         "What needs a person",
+        "Who has not submitted",
         "What goes wrong",
         "What is slow",
         "Who has what",

@@ -1,0 +1,9 @@
+"""Blanks before and behind the name. (nbgrader strips them)"""
+
+from tests.adversaries import ANY, FULL, RIGHT
+
+STUDENT = " between blanks "
+ANSWERS = RIGHT
+# Who can't keep the blanks says so, and grades nothing under another's name.
+POINTS = {exercise: {0, points} for exercise, points in FULL.items()}
+FLAG = ANY

@@ -1,0 +1,8 @@
+"""Commas, semicolons, tabs and blanks. (spreadsheets split there)"""
+
+from tests.adversaries import ANY, FULL, RIGHT
+
+STUDENT = "Doe, Jane; 2\tb"
+ANSWERS = RIGHT
+POINTS = FULL
+FLAG = ANY

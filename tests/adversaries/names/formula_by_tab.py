@@ -1,0 +1,8 @@
+"""A formula behind a tab and a quote. (cells are trimmed)"""
+
+from tests.adversaries import ANY, FULL, RIGHT
+
+STUDENT = "\t=HYPERLINK(A1)"
+ANSWERS = RIGHT
+POINTS = FULL
+FLAG = ANY

@@ -1,0 +1,8 @@
+"""Newlines, a carriage return and a bell. (one row becomes two)"""
+
+from tests.adversaries import ANY, FULL, RIGHT
+
+STUDENT = "two\nlines\r\x07"
+ANSWERS = RIGHT
+POINTS = FULL
+FLAG = ANY

@@ -1,0 +1,25 @@
+"""Searches the process's own memory through /proc/self/mem for the marks of hidden tests. (nothing is ever wiped)"""
+
+from tests.adversaries import ANY, FULL, RIGHT
+
+ANSWERS = RIGHT | {
+    "scale": RIGHT["scale"]
+    + """
+import re
+
+mark = b"### BEGIN " + b"HIDDEN"
+with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
+    for line in maps:
+        low, high, rights = re.match(r"(\\w+)-(\\w+) (\\S+)", line).groups()
+        if rights.startswith("rw") and int(high, 16) - int(low, 16) < 1 << 26:
+            try:
+                memory.seek(int(low, 16))
+                block = memory.read(int(high, 16) - int(low, 16))
+            except (OSError, OverflowError, ValueError):
+                continue
+            for found in re.finditer(re.escape(mark), block):
+                print(block[found.start() : found.start() + 2000].split(b"\\0")[0].decode(errors="replace"))
+"""
+}
+POINTS = FULL
+FLAG = ANY

@@ -1,0 +1,137 @@
+"""The grader is killed, interrupted or started twice: the next run finishes the class as if nothing had happened.
+
+Twenty runs are killed within the writing of a class (`_Replay` has its notebooks executed before, so that a run takes
+a second and most instants fall where something is written), and the command itself, sandboxes and all, at a few more.
+`benchmarks/soak.py --crash` does the same to the command twenty times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import time
+from concurrent.futures import Executor, Future
+from datetime import datetime
+
+import nbformat
+import pytest
+
+from autograder.course import Course, configure
+from autograder.execute import Settings
+from autograder.grade import find_submissions, grade
+from autograder.gradebook import recorded_flags
+from tests.small_class import RIGHT, SEED, autograded_of, gradebook_of, hand_in_all
+
+KILLS, COMMANDS_KILLED = 20, 3
+SECONDS = 60  # that anything may take on a machine with other things to do
+
+
+class _Replay(Executor):
+    """Executes each notebook once and for all."""
+
+    def __init__(self):
+        self.known = {}
+
+    def submit(self, function, notebook, *others):
+        future = Future()
+        key = function.__name__, hashlib.sha256(json.dumps(notebook).encode()).hexdigest()
+        if key not in self.known:
+            self.known[key] = pickle.dumps(function(notebook, *others))
+        future.set_result(pickle.loads(self.known[key]))
+        return future
+
+
+class _Nothing(Executor):
+    def submit(self, *_):
+        raise AssertionError("a notebook was executed again")
+
+
+@pytest.fixture(autouse=True)
+def late_is_nothing(monkeypatch):
+    def penal(c):
+        c.LateSubmissionPlugin.penalty_method = "zero"
+        return configure(c)
+
+    monkeypatch.setattr("autograder.course.configure", penal)
+
+
+@pytest.fixture
+def in_use(course, hand_in) -> tuple[Course, _Replay]:
+    """A class that was graded, marked by a person, and that has handed in again since; and what executes it."""
+    hand_in_all(hand_in)
+    executor = _Replay()
+    _grade(course, executor)
+    with course.gradebook() as book:
+        book.update_or_create_assignment("week", duedate=datetime(2030, 3, 1, 12))
+        book.find_grade("question_why", "small", "week", "ada").manual_score = 3.5
+        book.find_grade("test_double", "small", "week", "gus").manual_score = 1.25
+        book.find_comment("question_why", "small", "week", "cleo").manual_comment = "see me"
+        book.db.commit()
+    for student in ("ada", "bob", "dan", "fay"):
+        _answer(course, student, RIGHT | {"triple": f"def triple(x):\n    return 3 * x  # {student} again"})
+    _answer(course, "cleo", {"double": "import os\nos.kill(os.getpid(), 9)"})
+    course.submitted_path("hal", "week").joinpath("small.ipynb").unlink()
+    return course, executor
+
+
+def _answer(course: Course, student: str, answers: dict[str, str]) -> None:
+    path = course.submitted_path(student, "week") / "small.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.source = answers.get(cell.id.removeprefix("exercise-"), cell.source)
+    nbformat.write(notebook, path)
+
+
+def _grade(course, executor):
+    return grade(course, find_submissions(course), settings=Settings(SEED), executor=executor)
+
+
+def _state(course):
+    with course.gradebook() as book:
+        flags = recorded_flags(book)
+    return {"gradebook": gradebook_of(course), "flags": flags, "autograded": autograded_of(course)}
+
+
+def _killed(course: Course, executor: Executor, instant: float) -> bool:
+    """Grade in a process that is killed after `instant` seconds; whether it was still at work."""
+    child = os.fork()
+    if not child:
+        try:
+            _grade(course, executor)
+        finally:
+            os._exit(0)
+    time.sleep(instant)
+    os.kill(child, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def test_killed_at_any_instant_the_next_run_finishes_the_class(in_use):
+    course, executor = in_use
+    undisturbed = Course(shutil.copytree(course.root, course.root.with_name("undisturbed")))
+    _grade(undisturbed, executor)  # so that all is executed
+    shutil.rmtree(undisturbed.root)
+    shutil.copytree(course.root, undisturbed.root)
+    begun = time.monotonic()
+    results = _grade(undisturbed, executor)
+    seconds, due = time.monotonic() - begun, _state(undisturbed)
+    chance, at_work = random.Random(SEED), 0
+    for number in range(KILLS):
+        killed = Course(shutil.copytree(course.root, course.root.with_name(f"killed-{number}")))
+        at_work += _killed(killed, executor, seconds * (number + chance.random()) / KILLS)
+        assert _grade(killed, executor) == results
+        assert _state(killed) == due
+        assert _grade(killed, _Nothing()) == results
+        assert _left_behind(killed) == []
+        shutil.rmtree(killed.root)
+    assert at_work > KILLS // 2
+
+
+def _left_behind(course):
+    """Files that are there for a moment only."""
+    unfinished = [path for path in course.root.rglob("*") if path.name.startswith(".new-") or path.suffix == ".part"]
+    return [*unfinished, *course.root.glob(".autograder/results/*")]
