@@ -88,12 +88,19 @@ def _autograded(course, adversary):
 
 ATTACKS = {
     "transcript": (
-        "scale",
+        "twice",
         """
-check.close = check.equal = check.that = lambda *args, **kwargs: None
+class Agreeable:
+    __hash__ = object.__hash__
 
-def scale(x):
-    return None
+    def __eq__(self, other):
+        return True
+
+def twice(f, x):
+    if not callable(f):
+        raise TypeError
+    f(f(x))
+    return Agreeable()
 """,
     ),
     "names": (

@@ -108,6 +108,7 @@ class Run:
             space.update(given)
             names = dict(space)
         else:
+            space.update({name: value for name, value in given.items() if value is check})
             names = space
         error = self._execute(cell, names)
         if "names" in self.defences:
@@ -152,14 +153,12 @@ class Run:
         return None
 
     def _fresh_checks(self, records: list[Any]) -> Any:
-        module = types.ModuleType("llmsys.check")
+        """The module of checks as it was installed, whatever became of the one that answers can import."""
+        module: Any = types.ModuleType("llmsys.check")
         exec(self.checks, module.__dict__)
         if "transcript" in self.defences:
-            transcript = Transcript(self.watch.ours, self.checks)
-            transcript.records = records
-            module.observer = transcript.observer()  # type: ignore[attr-defined]
-            return module
-        return sys.modules["llmsys.check"]
+            module.observer = Transcript(records, self.watch.ours, self.checks).observer()
+        return module
 
     def _restart_generators(self, index: int) -> None:
         """Every generator of random numbers starts anew in every cell of ours, whatever an answer drew from it."""

@@ -18,9 +18,11 @@ from autograder.guest.plain import Encoder
 class Transcript:
     """The records of one test cell."""
 
-    def __init__(self, ours: Mapping[int, types.CodeType], checks: types.CodeType) -> None:
-        """`ours`: code objects of given cells and tests by id; `checks`: the module of checks."""
-        self.records: list[dict[str, Any]] = []
+    def __init__(
+        self, records: list[dict[str, Any]], ours: Mapping[int, types.CodeType], checks: types.CodeType
+    ) -> None:
+        """Adds to `records`. `ours`: code objects of given cells and tests by id; `checks`: the module of checks."""
+        self.records = records
         self._ours = ours
         self._passes = {id(code) for code in _all_codes(checks)} | {id(code) for code in _CONTEXT_MANAGERS}
 

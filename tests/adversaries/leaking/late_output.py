@@ -25,5 +25,5 @@ EXTRA_CELLS = [
         "{name: value for name, value in globals().items() if name[0] == '_' and name[1:2] != '_'}",
     ),
 ]
-POINTS = FULL
+POINTS = FULL | {"scale": {0, 2}}  # what it reaches for is refused with an error, in the middle of its answer
 FLAG = ODD

@@ -25,5 +25,5 @@ def twice(f, x):
         raise
 """
 }
-POINTS = FULL
+POINTS = FULL | {"twice": {0, 2}}  # what it reaches for is refused with an error, in the middle of its answer
 FLAG = ANY

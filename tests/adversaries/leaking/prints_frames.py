@@ -18,5 +18,5 @@ def scale(x):
     return x * 3
 """
 }
-POINTS = FULL
+POINTS = FULL | {"scale": {0, 2}}  # what it reaches for is refused with an error, in the middle of its answer
 FLAG = ODD

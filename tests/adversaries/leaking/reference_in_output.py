@@ -1,6 +1,6 @@
 """Its first answer is wrong on purpose; the last one prints and disassembles what took its place. (print is honest)"""
 
-from tests.adversaries import FULL, RIGHT, WRONG
+from tests.adversaries import ANY, FULL, RIGHT, WRONG
 
 ANSWERS = RIGHT | {
     "scale": WRONG["scale"],
@@ -22,5 +22,5 @@ def normalise(x):
 """,
 }
 POINTS = FULL | {"scale": 0}
-FLAG = {"tampering", "suspicious", "leak"}
+FLAG = ANY  # nothing of what it prints leaves the run in which the reference is there
 SECRETS = ["factor = torch.tensor(3", "torch.mul(x, factor)", "(mul)"]

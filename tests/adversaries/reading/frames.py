@@ -15,5 +15,5 @@ def twice(f, x):
     return f(f(x))
 """
 }
-POINTS = FULL
+POINTS = FULL | {"twice": {0, 2}}  # what it reaches for is refused with an error, in the middle of its answer
 FLAG = ODD
