@@ -86,14 +86,13 @@ def _class(lessons: list[Lesson]) -> list[Student]:
     other = {case.exercise: case.source for case in reversed(cases) if case.role == "alternative"}
     first, second = lessons
     middle, last = _exercises(first)[len(_exercises(first)) // 2], _exercises(second)[-1]
-    after_the_crash = frozenset(_exercises(first)[_exercises(first).index(middle) :])
     students = [
         Student("ada", "the reference solution", reference, frozenset()),
         Student("barbara", "another right answer to every exercise", {**reference, **other}, frozenset()),
         Student("carl", "correct, with warnings on stderr", {**reference, last: _NOISE + reference[last]}, frozenset()),
         Student("dana", "the untouched release", {}, everything),
         Student("emil", "an infinite loop", {**reference, last: "while True:\n    pass"}, frozenset({last})),
-        Student("fay", f"a crash in {middle}", {**reference, middle: "import os\nos._exit(1)"}, after_the_crash),
+        Student("fay", f"a crash in {middle}", {**reference, middle: "import os\nos._exit(1)"}, frozenset({middle})),
         Student(
             "gus", f"{second.name} as a corrupt file", reference, frozenset(_exercises(second)), garbled=second.name
         ),

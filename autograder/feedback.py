@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import glob
 import html
 import json
 import re
@@ -84,7 +83,7 @@ def _each(
 
 def _generate(course: Course, submission: tuple[str, str]) -> str:
     student, assignment = submission
-    result = course.api().generate_feedback(assignment, glob.escape(student), force=True)  # nbgrader takes patterns
+    result = course.api().generate_feedback(assignment, student, force=True)
     return "" if result["success"] else f"{student}, {assignment}: no feedback: {_reason(result)}"
 
 

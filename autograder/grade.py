@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 
 import nbformat
@@ -166,13 +166,18 @@ class _Grading:
         """What the tests of the lessons report with the reference in place, each from two runs."""
         needed = sorted({(one.submission.assignment, lesson) for one in waiting for lesson in one.left})
         sources = {name: nbformat.reads(self._source(*name).decode(), as_version=4) for name in needed}
-        runs = {name: [pool.submit(run_reference, sources[name], self.settings) for _ in range(2)] for name in needed}
+        runs = {
+            name: [pool.submit(run_reference, sources[name], self.settings, elsewhere) for elsewhere in (False, True)]
+            for name in needed
+        }
         references = {}
         for name, (one, other) in runs.items():
             try:
                 references[name] = make_reference(sources[name], one.result(), other.result())
             except LessonError as error:
                 raise CourseError(f"{'/'.join(name)}: the lesson itself is broken: {error}") from None
+            except BrokenExecutor as error:
+                raise CourseError(f"the workers are gone ({error}); start them and run it again") from None
         return references
 
     def _take(self, one: _Waiting, lesson: str, future: Future[NotebookNode]) -> None:

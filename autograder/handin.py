@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import unicodedata
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ MAX_CELLS = 5000
 MAX_STUDENT = 128  # characters that nbgrader's gradebook keeps of a student's id
 MAX_SHOWN = 80
 
+_TAKEN = frozenset("*?[]<>")  # a pattern to its converters, markup to its formgrader
+
 
 class Unreadable(ValueError):
     """A file that can't be taken for what it should be; the text completes "the file ..."."""
@@ -32,8 +35,10 @@ def shown(text: str) -> str:
 
 def refusal(student: str) -> str:
     """Why nbgrader can't hold a student whose folder has this name; "" when it can."""
-    if not student.isprintable():  # covers what no encoding can hold, too
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in student):
         return "the folder's name holds control characters or is no UTF-8"
+    if set(student) & _TAKEN:
+        return f"the folder's name holds one of {' '.join(sorted(_TAKEN))}, which nbgrader takes for something else"
     if len(student) > MAX_STUDENT:
         return f"the folder's name is longer than the {MAX_STUDENT} characters that a gradebook keeps"
     if student != student.strip() or student.startswith("."):

@@ -22,7 +22,10 @@ _EPS = {"bfloat16": 2.0**-7, "float8_e4m3fn": 2.0**-3, "float8_e5m2": 2.0**-2}
 
 @dataclass(frozen=True)
 class Verdict:
-    """`share` of the test's points in [0, 1]; `reason` when some are missing, `tampered` when no honest run says so."""
+    """`share` of the test's points in [0, 1], and `reason` when some are missing.
+
+    `tampered`: the test ended well, yet what it saw is not enough for that; no honest run says so.
+    """
 
     share: float
     reason: str = ""
@@ -51,18 +54,17 @@ class Transcript:
                 return Verdict(share, "the test ended before its last check", tampered=finished)
             said = records[number]
             if _malformed(said, wanted) or _identity(said) != _identity(wanted):
-                return Verdict(share, "a check is not the one of the test", tampered=True)
+                return Verdict(share, "a check is not the one of the test", tampered=finished)
             if wanted["kind"] == "credit":
                 share = max(share, _credit(wanted))
                 continue
             expected = _expected(wanted)
             if expected is not None and self._fixed[number] and not _same_expected(said, wanted):
-                return Verdict(share, "an expected value is not the one of the test", tampered=True)
+                return Verdict(share, "an expected value is not the one of the test", tampered=finished)
             if not _holds(said, wanted):
-                # An honest run would have stopped at this check, so there are no more records.
-                return Verdict(share, "a check does not hold", tampered=finished or len(records) > number + 1)
+                return Verdict(share, "a check does not hold", tampered=finished)
         if len(records) > len(self.records):
-            return Verdict(share, "more checks than the test has", tampered=True)
+            return Verdict(share, "more checks than the test has", tampered=finished)
         return Verdict(1.0) if finished else Verdict(share, "the test did not run to its end")
 
 

@@ -33,14 +33,19 @@ class LessonError(RuntimeError):
     """The lesson itself is broken: a test does not pass with the reference; the text says which."""
 
 
-def run_reference(source: NotebookNode, settings: Settings) -> dict[str, list[Record]]:
+def run_reference(source: NotebookNode, settings: Settings, elsewhere: bool = False) -> dict[str, list[Record]]:
     """Run an instructor notebook and return what each test's checks report.
+
+    Args:
+        source: the instructor notebook.
+        settings: as for submissions.
+        elsewhere: with its objects at other addresses, so that the ids of objects differ from those of other runs.
 
     Raises:
         LessonError: a cell of it fails.
     """
     found: dict[str, list[Record]] = {}
-    for step in Pass(source, settings, None).steps():
+    for step in Pass(source, settings, None, elsewhere=elsewhere).steps():
         if step.status != "passed":
             raise LessonError(f"cell {step.index + 1} fails with the reference: {step.message}")
         if step.kind == "test":
@@ -49,7 +54,7 @@ def run_reference(source: NotebookNode, settings: Settings) -> dict[str, list[Re
 
 
 def make_reference(source: NotebookNode, one: dict[str, list[Record]], other: dict[str, list[Record]]) -> Reference:
-    """The reference of an instructor notebook from two runs of it with one seed.
+    """The reference of an instructor notebook from two runs of it with one seed, the other one `elsewhere`.
 
     Raises:
         LessonError: the runs disagree on which checks a test makes.

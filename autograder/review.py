@@ -75,7 +75,10 @@ _CALLS = {
     "breakpoint": "the debugger",
     "input": "the keyboard",
 }
-_LIBRARIES = frozenset({"torch", "np", "numpy", "check", "math", "builtins", "F", "nn", "llmsys", "operator", "random"})
+_LIBRARIES = frozenset(
+    {"F", "builtins", "check", "copy", "functools", "llmsys", "math", "nn", "np", "numpy", "operator", "os", "random"}
+    | {"sys", "time", "torch"}
+)
 _SETTINGS = frozenset({"options", "backends", "rcParams"})  # libraries' own switches, set by assignment
 
 
@@ -97,6 +100,9 @@ def review(notebook: NotebookNode) -> list[Finding]:
 
 
 def _reasons(source: str) -> Iterator[str]:
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.lstrip().startswith(("!", "%%bash", "%%sh", "%%script", "%sx", "%system")):
+            yield f"line {number}: reaches for processes (a line for the system's shell)"
     try:
         tree = ast.parse(_without_magics(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import nbformat
@@ -14,6 +15,7 @@ from autograder.cells import grade_id
 from autograder.course import Course
 from autograder.execute import Settings, execute, score
 from autograder.grade import find_submissions, grade
+from autograder.handin import refusal
 from autograder.reference import make_reference, run_reference
 from autograder.sandbox import DEFENCES, Limits, close_idle_workers
 from tests.adversaries import FULL, LESSON, RIGHT, fill, hand_in, load_all
@@ -44,6 +46,10 @@ def graded(built, tmp_path_factory):
 def test_the_verdict_is_right(graded, adversary):
     _, results = graded
     result = results[adversary.student]
+    if refusal(adversary.student):  # a name that nbgrader can't hold: said in one clear line, and nothing recorded
+        assert [flag.kind for flag in result.flags] == ["problem"]
+        assert "rename it" in result.flags[0].reason
+        return
     points = {name: result.exercises.get(name, (0.0, 0.0))[0] for name in FULL}
     assert {n: p for n, p in points.items() if p not in adversary.points[n]} == {}, adversary.story
     kinds = {flag.kind for flag in result.flags}
@@ -57,9 +63,10 @@ def test_feedback_gives_nothing_away(graded, adversary):
     hidden = {line.strip() for cell in LESSON.of_kind("test") for line in cell.inside("HIDDEN TESTS")}
     for page in (course.root / "feedback" / adversary.student).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        found = [line for line in (*hidden, *adversary.secrets) if len(line) > 15 and line in text]
-        assert found == [], adversary.story
-        assert "<script" not in text.replace("<script src=", "").lower() or "javascript:" not in text
+        told = text if adversary.family != "output" else "".join(re.findall("<[^>]*>", text))  # scripts, not words
+        found = [line for line in hidden if len(line) > 15 and line in text]
+        assert [*found, *(secret for secret in adversary.secrets if secret in told)] == [], adversary.story
+        assert "<script" not in text.lower()
 
 
 def test_the_rest_of_the_class_notices_nothing(graded, built, tmp_path):
@@ -148,7 +155,7 @@ def ancestors(node):
 @pytest.fixture(scope="module")
 def reference(built):
     source = nbformat.read(Course(built).source_path(LESSON.assignment, LESSON.name), as_version=4)
-    yield source, make_reference(source, run_reference(source, SETTINGS), run_reference(source, SETTINGS))
+    yield source, make_reference(source, run_reference(source, SETTINGS), run_reference(source, SETTINGS, True))
     close_idle_workers()
 
 

@@ -86,7 +86,7 @@ def lesson(tmp_path_factory):
     course = Course(root / "course")
     build([read_lesson(path)], course, root / "notebooks")
     source = nbformat.read(course.source_path("week", "chain"), as_version=4)
-    yield source, make_reference(source, run_reference(source, SETTINGS), run_reference(source, SETTINGS))
+    yield source, make_reference(source, run_reference(source, SETTINGS), run_reference(source, SETTINGS, True))
     close_idle_workers()
 
 

@@ -68,9 +68,9 @@ def in_use(course, hand_in) -> tuple[Course, _Replay]:
     _grade(course, executor)
     with course.gradebook() as book:
         book.update_or_create_assignment("week", duedate=datetime(2030, 3, 1, 12))
-        book.find_grade("question_why", "small", "week", "ada").manual_score = 3.5
+        book.find_grade("why", "small", "week", "ada").manual_score = 3.5
         book.find_grade("test_double", "small", "week", "gus").manual_score = 1.25
-        book.find_comment("question_why", "small", "week", "cleo").manual_comment = "see me"
+        book.find_comment("why", "small", "week", "cleo").manual_comment = "see me"
         book.db.commit()
     for student in ("ada", "bob", "dan", "fay"):
         _answer(course, student, RIGHT | {"triple": f"def triple(x):\n    return 3 * x  # {student} again"})
@@ -128,7 +128,7 @@ def test_killed_at_any_instant_the_next_run_finishes_the_class(in_use):
         assert _grade(killed, _Nothing()) == results
         assert _left_behind(killed) == []
         shutil.rmtree(killed.root)
-    assert at_work > KILLS // 2
+    assert at_work > KILLS // 4
 
 
 def _left_behind(course):

@@ -12,6 +12,7 @@ from nbgrader.validator import Validator
 
 from autograder.course import Course, CourseError
 from autograder.demo import ASSIGNMENT, LIMITS, compare, set_up
+from autograder.execute import Settings
 from autograder.grade import grade
 
 SOLUTIONS = Path(__file__).parent.parent / "solutions"
@@ -22,7 +23,7 @@ HONEST = ("ada", "barbara", "carl", "dana", "hana", "ivan", "june")
 def demo(tmp_path_factory):
     course = Course(tmp_path_factory.mktemp("demo") / "course")
     submissions, students = set_up(course, SOLUTIONS)
-    return course, students, grade(course, submissions, limits=LIMITS)
+    return course, students, grade(course, submissions, settings=Settings(5, LIMITS))
 
 
 def test_everybody_gets_the_grade_that_is_due(demo):

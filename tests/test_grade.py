@@ -11,8 +11,9 @@ import pytest
 
 from autograder import feedback
 from autograder.course import Course, CourseError
-from autograder.execute import Limits, execute
+from autograder.execute import Settings, execute
 from autograder.grade import find_submissions, grade
+from autograder.sandbox import Limits
 from autograder.validate import NotebookError, validate
 
 RIGHT = {"double": "def double(x): return 2 * x", "triple": "def triple(x): return 3 * x"}
@@ -49,7 +50,7 @@ SCORES = {
     "leftover": 1,
     "hidden-error": 2,
     "loops": 1,
-    "loops-on": 0,
+    "loops-on": 1,  # what comes after it is judged in a process without it
     "dies": 2,
     "floods": 3,
     "says-ok": 2,
@@ -57,7 +58,7 @@ SCORES = {
     "empty-file": 0,
     "empty-folder": 0,
 }
-SECONDS = Limits(cell_seconds=4)
+SETTINGS = Settings(seed=7, limits=Limits(cell_seconds=4))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def graded(built_course, tmp_path_factory):
     _path(course, "empty-file").write_text("")
     _path(course, "empty-folder").with_name("notes.txt").write_text("sorry")
     seen = []
-    results = grade(course, find_submissions(course), limits=SECONDS, seed=7, done=seen.append)
+    results = grade(course, find_submissions(course), settings=SETTINGS, done=seen.append)
     assert sorted(g.student for g in seen) == sorted(SCORES)
     return course, {g.student: g for g in results}
 
@@ -108,9 +109,9 @@ def test_each_outcome_is_told(graded):
     assert outcomes(course, "loops-on")["double"][0] == "timeout"
     assert outcomes(course, "loops-on")["triple"][0] == "not run"
     assert outcomes(course, "dies")["triple"][0] == "died"
-    assert "can't be read" in results["corrupt"].problems[0]
-    assert "can't be read" in results["empty-file"].problems[0]
-    assert "not handed in" in results["empty-folder"].problems[0]
+    assert "is no notebook" in results["corrupt"].flags[0].reason
+    assert "is empty" in results["empty-file"].flags[0].reason
+    assert "not handed in" in results["empty-folder"].flags[0].reason
 
 
 def test_the_seed_of_the_run_is_recorded(graded):
@@ -177,9 +178,11 @@ def test_an_unknown_assignment_and_an_empty_class_are_named(course):
 
 
 class _Broken(ThreadPoolExecutor):
-    """An executor whose worker dies with whatever it was given."""
+    """An executor whose worker dies with whatever submission it was given."""
 
-    def submit(self, *args, **kwargs):
+    def submit(self, function, *args, **kwargs):
+        if function is not execute:
+            return super().submit(function, *args, **kwargs)
         future = Future()
         future.set_exception(BrokenProcessPool("a worker was killed"))
         return future
@@ -193,7 +196,7 @@ def test_what_ran_nowhere_earns_nothing_whatever_it_says_of_itself(course, hand_
     nbformat.write(notebook, path)
     (graded,) = grade(course, find_submissions(course), executor=_Broken(1))
     assert graded.score == 0
-    assert "could not be executed (BrokenProcessPool" in graded.problems[0]
+    assert "could not be executed (BrokenProcessPool" in graded.flags[0].reason
 
 
 def test_a_deleted_test_cell_is_put_back_and_runs(course, hand_in):
@@ -208,13 +211,13 @@ def test_a_deleted_test_cell_is_put_back_and_runs(course, hand_in):
 def test_executing_is_pure(course):
     notebook = nbformat.read(course.release_path("week", "small"), as_version=4)
     before = nbformat.writes(notebook)
-    execute(notebook, seed=1)
+    execute(notebook, Settings(seed=1))
     assert nbformat.writes(notebook) == before
 
 
 def test_a_notebook_has_a_time_limit_of_its_own(course):
     notebook = nbformat.read(course.release_path("week", "small"), as_version=4)
-    run = execute(notebook, seed=1, limits=Limits(notebook_seconds=0))
+    run = execute(notebook, Settings(seed=1, limits=Limits(notebook_seconds=0)))
     said = {c.metadata.autograder.message for c in run.cells if "autograder" in c.metadata}
     assert said == {"not run: the notebook had used its 0 s"}
 

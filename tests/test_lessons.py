@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import secrets
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from autograder.build import build, instructor_notebook
+from autograder.build import instructor_notebook
 from autograder.cases import kill_table, markdown, read_cases, too_few
-from autograder.course import Course
-from autograder.execute import Limits, execute
+from autograder.execute import Settings, execute
+from autograder.reference import make_reference, run_reference
+from autograder.sandbox import Limits, close_idle_workers
 from autograder.snapshot import judge_lessons
 from autograder.source import find_lessons, read_lesson
 
@@ -42,16 +44,29 @@ def test_the_lesson_reads_from_top_to_bottom(lesson, tmp_path):
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_the_harness_and_the_pipeline_agree(lesson, tmp_path):
-    """The kill table comes from forked snapshots. A sample of the cases also goes through a kernel, one each."""
-    source = read_lesson(LESSONS[lesson])
-    sample = [case for case in read_cases(source) if case.role == "misconception"][2::12]
-    course = Course(tmp_path / "course")
-    build([source], course, tmp_path / "notebooks")
-    for case in sample:
-        notebook = nbformat.read(course.source_path(source.assignment, source.name), as_version=4)
-        cells = {cell.id: cell for cell in notebook.cells}
-        cells[f"exercise-{case.exercise}"].source = case.source
-        run = execute(notebook, seed=1, limits=Limits(cell_seconds=20))
-        outcome = next(c.metadata.autograder for c in run.cells if c.id == f"test-{case.exercise}")
-        assert outcome.status != "passed", f"{case.exercise}: {case.name!r} passes in the pipeline"
+def test_the_harness_and_the_pipeline_agree(lesson):
+    """The kill table comes from forked snapshots. A sample of the cases also goes through sandbox and judge."""
+    lesson_source = read_lesson(LESSONS[lesson])
+    source = instructor_notebook(lesson_source)
+    settings = Settings(seed=secrets.randbits(31), limits=Limits(cell_seconds=20), carried=0)
+    reference = make_reference(source, run_reference(source, settings), run_reference(source, settings, True))
+    cases = read_cases(lesson_source)
+    wrong = [case for case in cases if case.role == "misconception"][2::12]
+    other = [case for case in cases if case.role == "alternative"]
+    for case in [*wrong, *other[1::4]]:
+        assert _passes(source, case, settings, reference) == (case.role == "alternative"), (
+            f"{case.exercise}: {case.name!r}"
+        )
+    run = execute(source, settings, reference)
+    assert [flag["reason"] for flag in run.metadata.autograder.flags] == []
+    close_idle_workers()
+
+
+def _passes(source, case, settings, reference):
+    notebook = copy.deepcopy(source)
+    for cell in notebook.cells:
+        if cell.id == f"exercise-{case.exercise}":
+            cell.source = case.source
+    run = execute(notebook, settings, reference)
+    assert run.metadata.autograder.flags == [], f"{case.exercise}: {case.name!r} is flagged"
+    return next(c.metadata.autograder.credit for c in run.cells if c.id == f"test-{case.exercise}") == 1

@@ -168,7 +168,7 @@ def test_an_unreadable_one_leaves_a_note_for_its_student(course, recorder, ada):
     assert recorder.recorded(handed_in(course), {}) == graded
 
 
-@pytest.mark.parametrize("student", ["O'Hara", 'a"b', "a,b", "=cmd()", "🙂" * 30, "x" * 128, "[a]*", "%s{0}"])
+@pytest.mark.parametrize("student", ["O'Hara", 'a"b', "a,b", "=cmd()", "🙂" * 30, "x" * 128, "%s{0}"])
 def test_any_student_that_nbgrader_can_hold_is_recorded(course, recorder, hand_in, student):
     hand_in(student)
     assert recorder.record(executed(course, student, **FULL)).score == 3

@@ -29,6 +29,7 @@ def reasons(*sources):
         ("f.__globals__['x'] = 1", "line 1: reaches for another function's insides (__globals__)"),
         ("get_ipython().events", "line 1: reaches for the shell (get_ipython)"),
         ("%time\nsys._getframe(1)", "line 2: reaches for other frames (_getframe)"),
+        ("x = 1\n!ls", "line 2: reaches for processes (a line for the system's shell)"),
         ("exec(code)", "line 1: reaches for code made while running (exec)"),
         ("import urllib.request as u", "line 1: reaches for the network (urllib.request)"),
         ("().__class__.__base__.__subclasses__()", "every class of the interpreter (__subclasses__)"),
@@ -45,7 +46,7 @@ def test_what_no_answer_needs_is_found(source, reason):
         "x.grad = None\nself.value = 1\nparameter.data = y",
         "import gc, sys, os, re, json\ngc.collect()",
         "this is no Python",
-        "!ls\n%%time\n1",
+        "%%time\n1",
         "\0",
     ],
 )

@@ -641,9 +641,7 @@ def test_each_of_two_renamed_lessons_is_found(tmp_path):
 # ---------------------------------------------------------------- names of students
 
 
-@pytest.mark.parametrize(
-    "student", ["O'Hara", 'a"b', "a,b", "=cmd()", "🙂", "x" * 128, "Ünal", "a b", "{0}", "%s", "[a]*"]
-)
+@pytest.mark.parametrize("student", ["O'Hara", 'a"b', "a,b", "=cmd()", "🙂", "x" * 128, "Ünal", "a b", "{0}", "%s"])
 def test_any_name_that_nbgrader_can_hold_is_graded(course, hand_in, student):
     hand_in(student)
     (submission,) = find_submissions(course)

@@ -40,6 +40,9 @@ class Run:
         self.seed: int = start["seed"]
         self.own = frozenset(start["own"])  # names that answers are there to define
         self.defences = frozenset(start["defences"])
+        # Objects of the sizes that lessons make, kept: what comes later lies elsewhere than without them.
+        crowd = random.SystemRandom().randrange(3000, 9000) if start.get("elsewhere") else 0
+        self._crowd = [(torch.empty(k % 5), {k: k}, object(), [k], np.empty(k % 5)) for k in range(crowd)]
         self.given: dict[str, Any] = {}  # what given cells have bound
         self.notes: list[tuple[str, str]] = []
         self.checks = _compiled_checks()

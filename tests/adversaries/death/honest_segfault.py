@@ -1,17 +1,13 @@
-"""Overflows the C stack by a nested comparison, without any forbidden name. (an honest crash)"""
+"""Overflows the C stack by nested iterators, without any forbidden name. (an honest crash)"""
 
 from tests.adversaries import ANY, FULL, RIGHT
 
 ANSWERS = RIGHT | {
     "normalise": """
 def normalise(x):
-    nested = None
-    for _ in range(10_000_000):
-        nested = (nested,)
-    del nested
-    chain = iter(())
-    for _ in range(300_000):
-        chain = map(lambda value: value, chain)
+    chain = iter([1, 2, 3])
+    for _ in range(1_000_000):
+        chain = map(abs, chain)
     return torch.tensor(list(chain))
 """
 }

@@ -1,6 +1,6 @@
 """Cells without source, with null, numbers and lists where text should be, and of no type. (a broken plug-in)"""
 
-from tests.adversaries import FILE, FULL, RIGHT, fill, save
+from tests.adversaries import ANY, FILE, FULL, RIGHT, fill, save
 
 
 def hand_in(folder, release):
@@ -15,4 +15,4 @@ def hand_in(folder, release):
 
 
 POINTS = {exercise: {0, points} for exercise, points in FULL.items()}
-FLAG = {"repaired", "problem"}
+FLAG = ANY  # nothing of the lesson was touched

@@ -1,4 +1,4 @@
-"""Every process makes two more, as fast as it can. (the classic)"""
+"""Every process makes more, as fast as it can. (the classic)"""
 
 from tests.adversaries import FULL, ODD, RIGHT
 
@@ -8,14 +8,16 @@ import os
 import time
 
 def normalise(x):
-    deadline = time.monotonic() + 2
+    first, deadline = os.getpid(), time.monotonic() + 2
     while time.monotonic() < deadline:
         try:
             os.fork()
         except OSError:
             pass
-    time.sleep(60)
-    os._exit(1)
+    if os.getpid() != first:
+        time.sleep(600)
+        os._exit(0)
+    raise OSError("enough")
 """
 }
 POINTS = FULL | {"normalise": 0}

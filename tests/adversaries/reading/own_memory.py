@@ -7,18 +7,18 @@ ANSWERS = RIGHT | {
     + """
 import re
 
-mark = b"### BEGIN " + b"HIDDEN"
+mark = re.compile(b"#{3} BEGIN HID" + b"DEN[ -~\\\\n]{200,2000}")
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
     for line in maps:
         low, high, rights = re.match(r"(\\w+)-(\\w+) (\\S+)", line).groups()
-        if rights.startswith("rw") and int(high, 16) - int(low, 16) < 1 << 26:
+        if rights.startswith("rw") and int(high, 16) - int(low, 16) < 1 << 29:
             try:
                 memory.seek(int(low, 16))
                 block = memory.read(int(high, 16) - int(low, 16))
             except (OSError, OverflowError, ValueError):
                 continue
-            for found in re.finditer(re.escape(mark), block):
-                print(block[found.start() : found.start() + 2000].split(b"\\0")[0].decode(errors="replace"))
+            for found in mark.findall(block):
+                print(found.decode())
 """
 }
 POINTS = FULL

@@ -1,11 +1,14 @@
-"""One operation in C that takes for ever and looks at no signal. (a power of a power)"""
+"""One call in C that never ends and looks at no signal. (to exhaust an iterator is a recipe of itertools)"""
 
 from tests.adversaries import ANY, FULL, RIGHT
 
 ANSWERS = RIGHT | {
     "normalise": """
+from collections import deque
+from itertools import repeat
+
 def normalise(x):
-    return torch.tensor(float(len(str(7 ** (10**9)))))
+    deque(repeat(x), maxlen=0)
 """
 }
 POINTS = FULL | {"normalise": 0}
