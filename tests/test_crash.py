@@ -39,7 +39,8 @@ class _Replay(Executor):
 
     def submit(self, function, notebook, *others):
         future = Future()
-        key = function.__name__, hashlib.sha256(json.dumps(notebook).encode()).hexdigest()
+        names = [other for other in others if isinstance(other, bool | str)]
+        key = function.__name__, hashlib.sha256(json.dumps([notebook, names]).encode()).digest()
         if key not in self.known:
             self.known[key] = pickle.dumps(function(notebook, *others))
         future.set_result(pickle.loads(self.known[key]))

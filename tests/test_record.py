@@ -539,12 +539,13 @@ def test_killed_at_any_instant_nothing_is_half_recorded(course, ada):
     whole = Course(shutil.copytree(course.root, course.root.parent / "whole"))
     calls = _record_in_a_child(whole)
     old, new = grades(course), grades(whole)
-    seen = set()
+    seen, ended_early = set(), 0
     for before_the_end in (calls // 2, 1000, 300, 150, 75, 50, 25):
         killed = Course(shutil.copytree(course.root, course.root.parent / str(before_the_end)))
-        assert not _record_in_a_child(killed, calls - before_the_end)
+        finished = _record_in_a_child(killed, calls - before_the_end)  # caches make it a few calls more or fewer
         state = grades(killed)
-        assert state in (old, new)
+        assert state == new if finished else state in (old, new)
+        ended_early += not finished
         seen.add(state == new)
         with Recorder(killed) as recorder:
             assert recorder.record(executed(killed, **FULL)).score == 3
@@ -552,6 +553,7 @@ def test_killed_at_any_instant_nothing_is_half_recorded(course, ada):
         assert grades(killed) == new
         assert autograded(killed) == ["small.ipynb"]
     assert seen == {False, True}
+    assert ended_early >= 4
 
 
 def test_two_that_record_at_once_take_turns(course, ada):
