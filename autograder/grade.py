@@ -86,6 +86,7 @@ class _Grading:
             one = self._waiting(submission)
             known = None if self.again else self.recorder.recorded(submission, one.keys)
             if known is not None:
+                self._forget(one)  # of a run that was killed just after it was recorded
                 yield known
                 continue
             self._look_up(one)
@@ -130,9 +131,12 @@ class _Grading:
 
     def _record(self, one: _Waiting) -> Graded:
         graded = self.recorder.record(one.submission)
-        for key in one.keys.values():
-            self.store.drop(key)  # from here on the autograded notebook holds it
+        self._forget(one)  # from here on the autograded notebook holds it
         return graded
+
+    def _forget(self, one: _Waiting) -> None:
+        for key in one.keys.values():
+            self.store.drop(key)
 
     # ------------------------------------------------------------ execute
 

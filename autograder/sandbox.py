@@ -93,7 +93,7 @@ class Worker:
             SandboxError: it does not start; the text holds its last words.
         """
         self.isolation = isolation
-        self._scratch = tempfile.TemporaryDirectory(prefix="autograder-", ignore_cleanup_errors=True)
+        self._scratch = contextlib.ExitStack()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         options = json.dumps({"isolated": isolation != "none", "output_bytes": output_bytes})
         guest = [sys.executable, "-m", "autograder.guest", str(theirs.fileno()), options]
@@ -122,7 +122,8 @@ class Worker:
 
     def _command(self, guest: list[str]) -> tuple[list[str], dict[str, str]]:
         if self.isolation == "none":
-            work = Path(self._scratch.name)
+            place = tempfile.TemporaryDirectory(prefix="autograder-", ignore_cleanup_errors=True)
+            work = Path(self._scratch.enter_context(place))
             inside = {"PYTHONPATH": str(_package("autograder").parent), "AUTOGRADER_WORK": str(work)}
             return guest, os.environ | _environment(str(work)) | inside
         return [bubblewrap(), *_view(), *guest], {}
@@ -174,7 +175,7 @@ class Worker:
         self._control.close()
         self._process.kill()
         self._process.wait()
-        self._scratch.cleanup()
+        self._scratch.close()
 
 
 class Run:

@@ -17,7 +17,7 @@ import platform
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -110,10 +110,15 @@ def key_of(notebook: NotebookNode, source: bytes, settings: Settings) -> str:
     parts = [
         json.dumps(notebook, sort_keys=True).encode("utf-8", "surrogatepass"),
         source,
-        repr(replace(settings, defences=tuple(sorted(settings.defences)))).encode(),  # type: ignore[arg-type]
+        json.dumps(_plain(settings), sort_keys=True).encode(),
         environment().encode(),
     ]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _plain(settings: Settings) -> Any:
+    """Equal settings look alike: 30 s are 30.0 s, and a set has no order."""
+    return json.loads(json.dumps(asdict(settings), default=sorted), parse_int=float)
 
 
 @functools.cache

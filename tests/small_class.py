@@ -10,6 +10,7 @@ from typing import Any
 from nbgrader.api import Comment, Grade, SubmittedNotebook
 
 from autograder.course import Course
+from autograder.gradebook import recorded_flags
 
 RIGHT = {"double": "def double(x): return 2 * x", "triple": "def triple(x): return 3 * x"}
 STUDENTS = {
@@ -31,6 +32,19 @@ def hand_in_all(hand_in: Callable[..., Path]) -> None:
         path = hand_in(student, **answers)
         hour = 14 if student == "bob" else 11
         path.with_name("timestamp.txt").write_text(f"2030-03-01 {hour}:00:00 UTC\n")
+
+
+def state_of(course: Course) -> dict[str, Any]:
+    """All that has to be the same whatever became of the runs before the last."""
+    with course.gradebook() as book:
+        flags = recorded_flags(book)
+    return {"gradebook": gradebook_of(course), "flags": flags, "autograded": autograded_of(course)}
+
+
+def left_behind(course: Course) -> list[Path]:
+    """Files that are there for a moment only, and that no run may leave."""
+    unfinished = [path for path in course.root.rglob("*") if path.name.startswith(".new-") or path.suffix == ".part"]
+    return [*unfinished, *course.root.glob(".autograder/results/*")]
 
 
 def gradebook_of(course: Course) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import time
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from datetime import datetime
 
 import nbformat
@@ -24,11 +26,10 @@ import pytest
 from autograder.course import Course, configure
 from autograder.execute import Settings
 from autograder.grade import find_submissions, grade
-from autograder.gradebook import recorded_flags
-from tests.small_class import RIGHT, SEED, autograded_of, gradebook_of, hand_in_all
+from tests.processes import SECONDS, Command, alive, descendants, until
+from tests.small_class import RIGHT, SEED, STUDENTS, hand_in_all, left_behind, state_of
 
 KILLS, COMMANDS_KILLED = 20, 3
-SECONDS = 60  # that anything may take on a machine with other things to do
 
 
 class _Replay(Executor):
@@ -92,12 +93,6 @@ def _grade(course, executor):
     return grade(course, find_submissions(course), settings=Settings(SEED), executor=executor)
 
 
-def _state(course):
-    with course.gradebook() as book:
-        flags = recorded_flags(book)
-    return {"gradebook": gradebook_of(course), "flags": flags, "autograded": autograded_of(course)}
-
-
 def _killed(course: Course, executor: Executor, instant: float) -> bool:
     """Grade in a process that is killed after `instant` seconds; whether it was still at work."""
     child = os.fork()
@@ -119,20 +114,60 @@ def test_killed_at_any_instant_the_next_run_finishes_the_class(in_use):
     shutil.copytree(course.root, undisturbed.root)
     begun = time.monotonic()
     results = _grade(undisturbed, executor)
-    seconds, due = time.monotonic() - begun, _state(undisturbed)
+    seconds, due = time.monotonic() - begun, state_of(undisturbed)
     chance, at_work = random.Random(SEED), 0
     for number in range(KILLS):
         killed = Course(shutil.copytree(course.root, course.root.with_name(f"killed-{number}")))
         at_work += _killed(killed, executor, seconds * (number + chance.random()) / KILLS)
         assert _grade(killed, executor) == results
-        assert _state(killed) == due
+        assert state_of(killed) == due
         assert _grade(killed, _Nothing()) == results
-        assert _left_behind(killed) == []
+        assert left_behind(killed) == []
         shutil.rmtree(killed.root)
     assert at_work > KILLS // 4
 
 
-def _left_behind(course):
-    """Files that are there for a moment only."""
-    unfinished = [path for path in course.root.rglob("*") if path.name.startswith(".new-") or path.suffix == ".part"]
-    return [*unfinished, *course.root.glob(".autograder/results/*")]
+# ---------------------------------------------------------------- the command, sandboxes and all
+
+
+@pytest.fixture
+def command(course, hand_in, tmp_path) -> Command:
+    hand_in_all(hand_in)
+    return Command(course, tmp_path / "scratch", (f"--seed={SEED}",))
+
+
+def test_the_command_killed_takes_its_sandboxes_with_it_and_goes_on_when_started_again(command, tmp_path):
+    undisturbed = replace(command, course=Course(shutil.copytree(command.course.root, tmp_path / "undisturbed")))
+    begun = time.monotonic()
+    undisturbed.run()
+    seconds, due = time.monotonic() - begun, state_of(undisturbed.course)
+    chance = random.Random(SEED)
+    for number in range(COMMANDS_KILLED):
+        command.kill(seconds * (number + chance.random()) / COMMANDS_KILLED)
+        assert list(command.scratch.iterdir()) == []
+    command.run()
+    assert state_of(command.course) == due
+    assert list(command.scratch.iterdir()) == []
+    assert left_behind(command.course) == []
+    _grade(command.course, _Nothing())
+
+
+def test_a_second_grader_is_told_and_an_interrupted_one_says_how_to_go_on(command):
+    _answer(command.course, "hal", {"double": "while True: pass"})
+    process = command.begin()
+    told, _ = (second := command.start()).communicate(timeout=SECONDS)
+    where = f"{command.course.root}: is being graded (process {process.pid})"
+    assert second.returncode == 2
+    assert told.endswith(f"autograder: {where}; wait, or stop it\n")
+    assert "Traceback" not in told
+    until(lambda: list(command.course.root.glob("autograded/*/*/*.ipynb")) or process.poll() is not None)
+    started = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert re.search(r"stopped; [1-7] of 8 are graded. The same command goes on from there\n", said)
+    assert "Traceback" not in said
+    until(lambda: not alive(started))
+    assert list(command.scratch.iterdir()) == []
+    _answer(command.course, "hal", STUDENTS["hal"])
+    assert "8/8" in command.run()

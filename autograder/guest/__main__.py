@@ -9,6 +9,7 @@ it lasts, "kill" ends it. The interpreter itself never runs an answer, never rea
 from __future__ import annotations
 
 import array
+import gc
 import importlib
 import json
 import os
@@ -28,7 +29,7 @@ LOOK_SECONDS = 0.25  # between two looks at a run's memory
 TREE_SHARE = 1.25  # of a process's own limit, so that a single one gets its MemoryError first
 DYING_SECONDS = 2.0  # what a process that has hung up may take to be gone
 _WARM = ("torch", "numpy", "matplotlib.pyplot", "llmsys.check", "llmsys.plots", "unittest.mock", "torch.autograd.graph")
-_IF_THERE = ("triton", "jaxtyping", "IPython.core.pylabtools", "sympy")
+_IF_THERE = ("triton", "rich.progress", "numpy.random", "jaxtyping", "IPython.core.pylabtools", "sympy")
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def main() -> None:
         hide_from_others()
     shell, outputs = _warm_up(options["output_bytes"])
     libraries = Libraries()
+    gc.collect()
+    gc.freeze()  # or the first collection in every fork would copy all that it has from here
     _tell(control, {"ready": True})
     while True:
         message, descriptors = _hear(control)
