@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from concurrent.futures import Executor
 
     from rich.progress import Task
@@ -119,7 +119,7 @@ def grade_command(
     where = Course(course, db)
     submissions = find_submissions(where, tuple(assignments or ()))
     limits = Limits(cell_seconds, notebook_seconds, memory)
-    settings = settings_for(where, seed, limits=limits, isolation=isolation, carried=_share(carried))
+    settings = settings_for(where, seed, limits=limits, isolation=isolation, carried=_share(carried, "--carried"))
     if isolation == "none":
         err.print("[yellow]no sandbox: submissions run with your rights, and can read and change what you can[/]")
     with _executor(cluster) as executor:
@@ -141,6 +141,60 @@ def report(course: CourseDir = Path("course"), db: Db = None) -> None:
 
     for path in _write_report(Course(course, db)):
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    platform: Annotated[Literal["canvas", "moodle"], typer.Argument(help="whose gradebook imports it")],
+    assignments: Assignments = None,
+    course: CourseDir = Path("course"),
+    db: Db = None,
+    output: Annotated[Path | None, typer.Option(help="default: canvas.csv or moodle.csv in the course")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="ASSIGNMENT=ID: the assignment that Canvas has already; repeat it")
+    ] = None,
+) -> None:
+    """Write the grades as a CSV that Canvas or Moodle imports; no cell of it is a formula."""
+    from autograder import exports
+    from autograder.course import Course
+
+    gradebook = exports.read(Course(course, db), tuple(assignments or ()))
+    path = output or course / f"{platform}.csv"
+    if platform == "canvas":
+        written = exports.write_canvas(gradebook, path, _columns(column or [], gradebook.assignments))
+    elif column:
+        raise typer.BadParameter("--column is Canvas's; Moodle asks while importing")
+    else:
+        written = exports.write_moodle(gradebook, path)
+    out.print(f"{written.path} ({written.students} students)", markup=False, highlight=False, soft_wrap=True)
+    for student in written.left_out:
+        err.print(Text.assemble((f"left out: {student!r}", "yellow"), ", whose id would be a formula"), soft_wrap=True)
+    for student, assignment in written.waiting:
+        said = f"{assignment} of {student} is empty: an answer waits to be graded by a person"
+        err.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def similar(
+    assignment: str,
+    course: CourseDir = Path("course"),
+    threshold: Annotated[float, typer.Option(help="share of a student's own code that both have, 0 to 1")] = 0.6,
+    as_json: Json = False,
+) -> None:
+    """List pairs of submissions that are similar, for a person to look at: never an accusation."""
+    from dataclasses import asdict
+
+    from autograder.course import Course
+    from autograder.similar import find_similar
+
+    pairs = find_similar(Course(course), assignment, _share(threshold, "--threshold"))
+    if as_json:
+        print(json.dumps([asdict(pair) for pair in pairs], indent=2))
+        return
+    for pair in pairs:
+        out.print(str(pair), markup=False, highlight=False, soft_wrap=True)
+    if not pairs:
+        out.print("no similar pairs", highlight=False)
 
 
 @app.command()
@@ -260,10 +314,20 @@ def _executor(cluster: str | None) -> Iterator[Executor | None]:
         yield executor
 
 
-def _share(carried: float) -> float:
-    if not 0 <= carried <= 1:
-        raise typer.BadParameter("--carried is a share of the points, from 0 to 1")
-    return carried
+def _share(value: float, option: str) -> float:
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{option} is a share, from 0 to 1")
+    return value
+
+
+def _columns(given: list[str], assignments: Mapping[str, float]) -> dict[str, str]:
+    """ASSIGNMENT=ID of each, by assignment."""
+    ids = dict(one.partition("=")[::2] for one in given)
+    for name, number in ids.items():
+        if name not in assignments or not number.isdecimal():
+            there = ", ".join(assignments)
+            raise typer.BadParameter(f"--column {name}={number}: is no ASSIGNMENT=ID with one of {there} and a number")
+    return ids
 
 
 def _as_json(g: Graded) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -158,7 +159,7 @@ class Worker:
         why, code = str(said.get("why", "")), int(said.get("code", 0))
         if why == "stopped":
             return ""
-        return why or (f"signal {code - 128}" if code > 128 else f"exit code {code}")
+        return why or (_signal_name(code - 128) if code > 128 else f"exit code {code}")
 
     def _hear(self) -> dict[str, Any]:
         body = self._control.recv(65536)
@@ -321,6 +322,12 @@ def _parents(places: Iterable[str]) -> list[str]:
 
 def _package(name: str) -> Path:
     return Path(importlib.import_module(name).__file__ or "").resolve().parent
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 def _did_not_start(words: str) -> str:

@@ -155,6 +155,7 @@ def _honest(chance: random.Random) -> Adversary:
         points={exercise: frozenset([due]) for exercise, due in points.items()},
         flags=None,
         secrets=(),
+        refused=False,
         answers=answers,
         write=lambda folder, release: save(fill(release, answers), folder / f"{LESSON.name}.ipynb"),
     )

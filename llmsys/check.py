@@ -40,6 +40,7 @@ __all__ = [
     "seed",
     "that",
     "unchanged",
+    "using",
 ]
 
 
@@ -266,6 +267,31 @@ def calls(name: str) -> Iterator[Callable[[], int]]:
 
     with _replaced(name, counted):
         yield lambda: count
+
+
+# Where the names of answers live, when a grader runs a test in a namespace of its own.
+answers: dict[str, Any] | None = None
+
+
+def using(**instead: Any) -> contextlib.AbstractContextManager[None]:
+    """Inside the block the names of other exercises mean `instead`, so that a test looks at one answer alone:
+    ``with check.using(layer_norm=torch.nn.functional.layer_norm): ...``"""
+    caller = sys._getframe(1).f_globals
+    return _using([caller] if answers is None or answers is caller else [caller, answers], instead)
+
+
+@contextlib.contextmanager
+def _using(namespaces: list[dict[str, Any]], instead: Mapping[str, Any]) -> Iterator[None]:
+    before = [{name: space[name] for name in instead if name in space} for space in namespaces]
+    for space in namespaces:
+        space.update(instead)
+    try:
+        yield
+    finally:
+        for space, own in zip(namespaces, before, strict=True):
+            for name in instead.keys() - own.keys():
+                del space[name]
+            space.update(own)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ class Command:
             env=environment,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -59,6 +61,11 @@ class Command:
         process.kill()
         process.communicate()
         until(lambda: not alive(started))
+
+
+def _hear_interrupts() -> None:
+    """What a shell starts in the background ignores them, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(true: Callable[[], object]) -> None:

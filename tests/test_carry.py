@@ -77,16 +77,20 @@ RIGHT = {
 SETTINGS = Settings(3, Limits(cell_seconds=2))
 
 
-@pytest.fixture(scope="module")
-def lesson(tmp_path_factory):
-    root = tmp_path_factory.mktemp("chain")
+def built(root, text):
+    """The lesson's source notebook and its reference."""
     path = root / "solutions" / "week" / "chain.py"
     path.parent.mkdir(parents=True)
-    path.write_text(CHAIN)
+    path.write_text(text)
     course = Course(root / "course")
     build([read_lesson(path)], course, root / "notebooks")
     source = nbformat.read(course.source_path("week", "chain"), as_version=4)
-    yield source, make_reference(source, run_reference(source, SETTINGS), run_reference(source, SETTINGS, True))
+    return source, make_reference(source, run_reference(source, SETTINGS), run_reference(source, SETTINGS, True))
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory):
+    yield built(tmp_path_factory.mktemp("chain"), CHAIN)
     close_idle_workers()
 
 
@@ -120,6 +124,14 @@ def test_what_was_built_on_a_mistake_is_judged_with_the_reference_in_its_place(l
 @pytest.mark.parametrize(("share", "points"), [(0.5, 2), (0, 0)])
 def test_how_much_it_earns_is_a_setting(lesson, share, points):
     assert marks(run(lesson, replace(SETTINGS, carried=share), first="def first(x): return 0"))["third"][0] == points
+
+
+def test_a_test_that_stands_in_for_other_exercises_needs_nothing_carried(tmp_path):
+    alone = CHAIN
+    for check in ('check.equal(third(1), 39, "third(1)")', 'check.equal(third(-1), -1, "third(-1)")'):
+        alone = alone.replace(check, f"with check.using(second=lambda x: 20 * (x + 1)):\n    {check}")
+    wrong = run(built(tmp_path, alone), replace(SETTINGS, carried=0), second="def second(x): return 5")
+    assert marks(wrong) == {"first": (2, False), "second": (0, False), "third": (4, False)}
 
 
 def test_what_passed_up_to_a_credit_earns_that_much(lesson):

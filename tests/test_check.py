@@ -139,6 +139,17 @@ def test_forbid_refuses_and_restores():
         pass
 
 
+def test_using_stands_in_and_restores(monkeypatch):
+    answers = {"helper": "the answer's"}
+    monkeypatch.setattr(check, "answers", answers)
+    with check.using(helper="a stand-in", message=None):
+        assert answers == {"helper": "a stand-in", "message": None}
+        assert (helper, message) == ("a stand-in", None)  # noqa: F821 - put there by the line above
+    assert answers == {"helper": "the answer's"}
+    assert callable(message)
+    assert "helper" not in globals()
+
+
 def test_calls_counts():
     with check.calls("numpy.exp") as n:
         np.exp(0)

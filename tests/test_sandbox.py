@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import time
 from pathlib import Path
 
@@ -84,11 +86,20 @@ def test_it_refuses_in_one_line(warm, attempt, refusal):
 def test_a_process_that_dies_says_how(warm):
     for source, why in (
         ("import os; os._exit(3)", "exit code 3"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
-        ("import signal; signal.raise_signal(signal.SIGSEGV)", "signal 11"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        ("import signal; signal.raise_signal(signal.SIGSEGV)", "SIGSEGV"),
     ):
         with pytest.raises(Ended, match=why):
             run(warm, source)
+
+
+def test_a_run_that_is_over_before_the_grader_ends_it_costs_the_worker_nothing(warm):
+    abandoned = warm.run(START, LIMITS)
+    abandoned._channel.shutdown(socket.SHUT_RDWR)
+    assert select.select([warm._control], [], [], 20)[0]  # over, and told
+    abandoned._end()
+    assert printed(run(warm, "print('still here')")) == "still here\n"
+    assert warm.alive
 
 
 def test_memory_of_all_processes_together_is_limited(warm):

@@ -48,6 +48,8 @@ def main() -> None:
         message, descriptors = _hear(control)
         if not message:
             return
+        if message.get("do") == "end":
+            continue  # of a run that was over by itself before the grader said so
         with socket.socket(fileno=descriptors[0]) as channel:
 
             def body(channel: socket.socket = channel, seed: int = message["seed"]) -> None:

@@ -159,6 +159,7 @@ class Run:
         """The module of checks as it was installed, whatever became of the one that answers can import."""
         module: Any = types.ModuleType("llmsys.check")
         exec(self.checks, module.__dict__)
+        module.answers = self.shell.user_ns
         if "transcript" in self.defences:
             module.observer = Transcript(records, self.watch.ours, self.checks).observer()
         return module

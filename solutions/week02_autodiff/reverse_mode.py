@@ -2439,12 +2439,10 @@ def _gradients(out):
 
 
 # The gradients of + and @ come from PyTorch here, so that this test looks at mlp alone.
-_yours = {"unbroadcast": unbroadcast, "matmul_vjp": matmul_vjp}
-globals().update(
+with check.using(
     unbroadcast=lambda g, shape: judge(functools.partial(torch.broadcast_to, size=g.shape), g, np.zeros(shape))[0],
     matmul_vjp=lambda g, a, b: tuple(judge(torch.matmul, g, a, b)),
-)
-try:
+):
     for _sizes, _tied in [((3, 5, 2), False), ((2, 4, 3, 2), False), ((3, 3, 3, 3), True)]:
         _params = init_mlp(_sizes, _rng)
         if _tied:
@@ -2483,8 +2481,6 @@ try:
                 atol=1e-12,
                 hint="where relu gives 0, nothing flows back; not NaN either, where its input is just 0",
             )
-finally:
-    globals().update(_yours)
 ### END HIDDEN TESTS
 
 # %% [markdown]

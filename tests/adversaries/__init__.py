@@ -10,6 +10,7 @@ A file says what is handed in, and what is due for it:
                                               None: no flag at all; ANY: nothing is asked
     SECRETS = ["..."]                         must not be found in feedback, beside the hidden lines of the lesson
     STUDENT = "..."                           the name of the folder; default: family-file
+    REFUSED = True                            nbgrader can't hold that name: said in one line, nothing recorded
 
 In place of ANSWERS it may have ``hand_in(folder, release)``, which writes the submission's files itself.
 """
@@ -66,6 +67,7 @@ class Adversary:
     points: Mapping[str, frozenset[float]]  # exercise -> the points that are right
     flags: frozenset[str] | None  # one of these kinds is raised; empty: none at all; None: nothing is asked
     secrets: tuple[str, ...]
+    refused: bool
     answers: Mapping[str, str] | None  # None: `write` is the file's own
     write: Callable[[Path, NotebookNode], None]  # (folder of the submission, release)
 
@@ -123,6 +125,7 @@ def _load(path: Path) -> Adversary:
         points={exercise: frozenset(_several(due)) for exercise, due in said["POINTS"].items()},
         flags=_flags(said["FLAG"]),
         secrets=tuple(said.get("SECRETS", ())),
+        refused=said.get("REFUSED", False),
         answers=answers,
         write=said.get("hand_in") or _writer(answers, said.get("EXTRA_CELLS", ())),
     )

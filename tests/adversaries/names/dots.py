@@ -3,6 +3,7 @@
 from tests.adversaries import ANY, FULL, RIGHT
 
 STUDENT = "...~root.ipynb"
+REFUSED = True  # nbgrader can't hold the name
 ANSWERS = RIGHT
 POINTS = FULL
 FLAG = ANY
