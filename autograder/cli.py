@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -122,6 +124,7 @@ def grade_command(
     settings = settings_for(where, seed, limits=limits, isolation=isolation, carried=_share(carried, "--carried"))
     if isolation == "none":
         err.print("[yellow]no sandbox: submissions run with your rights, and can read and change what you can[/]")
+    sys.setswitchinterval(0.0005)  # a worker that has answered must not wait until a page of feedback is written
     with _executor(cluster) as executor:
         graded = grade_with_progress(where, submissions, settings, executor=executor, again=again)
     paths = _write_report(where)
@@ -265,6 +268,7 @@ def grade_with_progress(
 ) -> list[Graded]:
     """Grade and write feedback, with bars that show rate, remaining time and what is for a person to look at."""
     from autograder import feedback
+    from autograder.course import CourseError
     from autograder.grade import grade
 
     columns = (
@@ -277,29 +281,43 @@ def grade_with_progress(
     )
     with Progress(*columns, console=err) as progress:
         grading = progress.add_task("grading", total=len(submissions), last="")
-        flagged = 0
+        flagged, without_feedback = 0, list[str]()
 
         def one_more(g: Graded) -> None:
             nonlocal flagged
             flagged += bool(g.flags)
             progress.update(grading, advance=1, last=f"{flagged} to look at")
+            try:  # while the workers go on with the others
+                feedback.generate(course, [(g.student, g.assignment)])
+            except CourseError as error:
+                without_feedback.append(str(error))
 
-        try:
+        with _stopped_by_ctrl_c(progress, len(submissions)):
             graded = grade(course, submissions, settings=settings, executor=executor, again=again, done=one_more)
-        except KeyboardInterrupt:
-            done = int(progress.tasks[0].completed)
-            raise Stopped(
-                f"stopped; {done} of {len(submissions)} are graded. The same command goes on from there"
-            ) from None
-        writing = progress.add_task("feedback", total=len(graded), last="")
-        feedback.generate(
-            course, [(g.student, g.assignment) for g in graded], done=lambda *_: progress.update(writing, advance=1)
-        )
+    if without_feedback:
+        raise CourseError("\n".join(without_feedback))
     return graded
 
 
-class Stopped(RuntimeError):
-    """Ctrl-C; the text says how to go on."""
+@contextlib.contextmanager
+def _stopped_by_ctrl_c(progress: Progress, submissions: int) -> Iterator[None]:
+    """Ctrl-C ends the process then and there, with a word on how to go on.
+
+    Nothing is lost by that at any instant, and the sandboxes end with it; an exception could be swallowed on its way
+    (Python drops one in a weak reference's callback, nbgrader one in a conversion) or wait for a cell to end.
+    """
+
+    def stop(*_: object) -> None:
+        progress.stop()
+        done = int(progress.tasks[0].completed)
+        err.print(f"stopped; {done} of {submissions} are graded. The same command goes on from there", highlight=False)
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -406,6 +424,8 @@ def _demo_table(rows: list[Any]) -> Table:
 
 def main() -> None:
     """Run the command; an error that the user can mend is one clear line, not a stack."""
+    # jsonschema tries it for a check of IRIs that no notebook needs; to import it takes longer than all else together.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         app()
     except Exception as error:
@@ -422,5 +442,5 @@ def _is_for_the_user(error: Exception) -> bool:
     from autograder.source import SourceError
     from autograder.validate import NotebookError
 
-    ours = (SourceError, BuildError, CourseError, NotebookError, SandboxError, Stopped)
+    ours = (SourceError, BuildError, CourseError, NotebookError, SandboxError)
     return isinstance(error, (*ours, FileNotFoundError, PermissionError))

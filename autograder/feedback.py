@@ -9,10 +9,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, as_completed
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -40,50 +39,27 @@ LONGEST_HIGHLIGHTED = 20_000  # characters of a cell; colours for more would tak
 CARRIED = "passed with the reference in place of your earlier answer (error carried forward)"
 
 
-def generate(
-    course: Course,
-    submissions: Iterable[tuple[str, str]],
-    *,
-    executor: Executor | None = None,
-    done: Callable[[str, str], None] = lambda student, assignment: None,
-) -> None:
+def generate(course: Course, submissions: Iterable[tuple[str, str]]) -> None:
     """Write ``feedback/<student>/<assignment>/<lesson>.html`` for each (student, assignment).
 
     Args:
-        course: an nbgrader course directory with graded submissions.
+        course: an nbgrader course directory with graded submissions. The gradebook is only read.
         submissions: those that nothing readable was handed in for are left out.
-        executor: where the pages are written; default: here. The gradebook is only read.
-        done: called with each student and assignment.
 
     Raises:
         CourseError: nbgrader could not, with a line for each page; the pages of all others are written.
     """
     wanted = [s for s in submissions if course.autograded_path(*s).exists()]
-    errors = list(filter(None, _each(partial(_generate, course), wanted, executor, done)))
+    errors = [error for submission in wanted if (error := _generate(course, submission))]
     if errors:
         raise CourseError("\n".join(errors))
-
-
-def _each(
-    write: Callable[[tuple[str, str]], str],
-    submissions: Iterable[tuple[str, str]],
-    executor: Executor | None,
-    done: Callable[[str, str], None],
-) -> Iterator[str]:
-    if executor is None:
-        for submission in submissions:
-            yield write(submission)
-            done(*submission)
-    else:
-        running = {executor.submit(write, submission): submission for submission in submissions}
-        for future in as_completed(running):
-            yield future.result()
-            done(*running[future])
 
 
 def _generate(course: Course, submission: tuple[str, str]) -> str:
     student, assignment = submission
     result = course.api().generate_feedback(assignment, student, force=True)
+    if result.get("error", "").rstrip().endswith("KeyboardInterrupt"):  # which nbgrader takes for any other error
+        raise KeyboardInterrupt
     return "" if result["success"] else f"{student}, {assignment}: no feedback: {_reason(result)}"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass, field, replace
 
 import nbformat
@@ -15,7 +15,7 @@ from autograder.course import Course, CourseError
 from autograder.execute import Settings, execute
 from autograder.record import Recorder
 from autograder.reference import LessonError, Reference, make_reference, run_reference
-from autograder.sandbox import close_idle_workers, worker
+from autograder.sandbox import LocalExecutor
 from autograder.sanitise import Sanitiser, find_submissions, say_why
 from autograder.store import Store, key_of
 from autograder.submission import Flag, Graded, Submission
@@ -55,9 +55,11 @@ def grade(
         store.log(submissions=len(submissions), seed=settings.seed, isolation=settings.isolation)
         with Recorder(course) as recorder:
             results = []
-            for graded in _Grading(course, store, recorder, settings, again).graded(submissions, executor):
-                results.append(graded)
-                done(graded)
+            grading = _Grading(course, store, recorder, settings, again)
+            with contextlib.closing(grading.graded(submissions, executor)) as one_by_one:
+                for graded in one_by_one:
+                    results.append(graded)
+                    done(graded)
     return sorted(results, key=lambda g: (g.assignment, g.student))
 
 
@@ -77,26 +79,29 @@ class _Grading:
         self.course, self.store, self.recorder, self.settings, self.again = course, store, recorder, settings, again
         self.sources: dict[tuple[str, str], bytes] = {}
 
-    def graded(self, submissions: list[Submission], executor: Executor | None) -> Iterator[Graded]:
+    def graded(self, submissions: list[Submission], executor: Executor | None) -> Generator[Graded]:
         """Each submission as soon as it is in the gradebook."""
         sanitiser = Sanitiser(self.course)
         waiting = []
-        for submission in submissions:
-            sanitiser.sanitise(submission)
-            one = self._waiting(submission)
-            known = None if self.again else self.recorder.recorded(submission, one.keys)
-            if known is not None:
-                self._forget(one)  # of a run that was killed just after it was recorded
-                yield known
-                continue
-            self._look_up(one)
-            if one.left:
+        with contextlib.ExitStack() as stack:
+            for submission in submissions:
+                sanitiser.sanitise(submission)
+                one = self._waiting(submission)
+                known = None if self.again else self.recorder.recorded(submission, one.keys)
+                if known is not None:
+                    self._forget(one)  # of a run that was killed just after it was recorded
+                    yield known
+                    continue
+                self._look_up(one)
+                if not one.left:
+                    yield self._record(one)
+                    continue
                 waiting.append(one)
-            else:
-                yield self._record(one)
-        if waiting:
-            for one in self._executed(waiting, executor):
-                yield self._record(one)
+                if executor is None:
+                    executor = stack.enter_context(LocalExecutor(self.settings.isolation, self.settings.limits))
+            if executor is not None:
+                for one in self._executed(waiting, executor):
+                    yield self._record(one)
 
     def _waiting(self, submission: Submission) -> _Waiting:
         keys = {
@@ -140,38 +145,28 @@ class _Grading:
 
     # ------------------------------------------------------------ execute
 
-    def _executed(self, waiting: list[_Waiting], executor: Executor | None) -> Iterator[_Waiting]:
+    def _executed(self, waiting: list[_Waiting], executor: Executor) -> Iterator[_Waiting]:
         """Each submission as soon as its last notebook is back."""
-        pool = executor or ThreadPoolExecutor(os.cpu_count())
-        try:
-            if executor is None:
-                with worker(self.settings.isolation, self.settings.limits):
-                    pass  # where there is no sandbox, it is said once, before anything is recorded
-            references = self._references(pool, waiting)
-            running: dict[Future[NotebookNode], tuple[_Waiting, str]] = {}
-            for one in waiting:
-                for lesson in sorted(one.left):
-                    notebook, reference = (
-                        one.submission.notebooks[lesson],
-                        references[one.submission.assignment, lesson],
-                    )
-                    running[pool.submit(execute, notebook, self.settings, reference, lesson)] = one, lesson
-            for future in as_completed(list(running)):
-                one, lesson = running.pop(future)
-                self._take(one, lesson, future)
-                if not one.left:
-                    yield one
-        finally:
-            if executor is None:
-                pool.shutdown(cancel_futures=True)
-                close_idle_workers()
+        references = self._references(executor, waiting)
+        running: dict[Future[NotebookNode], tuple[_Waiting, str]] = {}
+        for one in waiting:
+            for lesson in sorted(one.left):
+                notebook, reference = one.submission.notebooks[lesson], references[one.submission.assignment, lesson]
+                running[executor.submit(execute, notebook, self.settings, reference, lesson)] = one, lesson
+        for future in as_completed(list(running)):
+            one, lesson = running.pop(future)
+            self._take(one, lesson, future)
+            if not one.left:
+                yield one
 
-    def _references(self, pool: Executor, waiting: list[_Waiting]) -> dict[tuple[str, str], Reference]:
+    def _references(self, executor: Executor, waiting: list[_Waiting]) -> dict[tuple[str, str], Reference]:
         """What the tests of the lessons report with the reference in place, each from two runs."""
         needed = sorted({(one.submission.assignment, lesson) for one in waiting for lesson in one.left})
         sources = {name: nbformat.reads(self._source(*name).decode(), as_version=4) for name in needed}
         runs = {
-            name: [pool.submit(run_reference, sources[name], self.settings, elsewhere) for elsewhere in (False, True)]
+            name: [
+                executor.submit(run_reference, sources[name], self.settings, elsewhere) for elsewhere in (False, True)
+            ]
             for name in needed
         }
         references = {}

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -260,6 +261,26 @@ def close_idle_workers() -> None:
     """End the warm interpreters that wait for work."""
     while _idle:
         _idle.pop().close()
+
+
+class LocalExecutor(ThreadPoolExecutor):
+    """A thread for each core of this machine, and warm interpreters for them, which start at once and side by side."""
+
+    def __init__(self, isolation: Isolation, limits: Limits) -> None:
+        cores = os.cpu_count() or 1
+        super().__init__(cores)
+        for _ in range(cores if isolation != "fresh" else 0):
+            self.submit(_start_one, isolation, limits)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        """Forget what has not begun, and end the interpreters."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        close_idle_workers()
+
+
+def _start_one(isolation: Isolation, limits: Limits) -> None:
+    with contextlib.suppress(SandboxError):  # it is said when a worker is asked for
+        _idle.append(Worker(isolation, limits.output_bytes))
 
 
 # ---------------------------------------------------------------- what the sandbox shows

@@ -5,7 +5,7 @@ compared score by score, exercise by exercise. Error carried forward gives point
 it is off for the comparison (`--carried 0`) and timed in a further run. `autograder grade` also writes the feedback of
 every student and the report of the class; stock nbgrader's own `generate_feedback` is timed beside it.
 
-    python benchmarks/grading.py                      20 students, 40 notebooks
+    python -m benchmarks.grading                      20 students, 40 notebooks
     python benchmarks/grading.py --stock-students 4   the stock run on 4 of them only, its time scaled
     python benchmarks/grading.py --flat               what one more submission costs in classes of 20 to 500
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -288,19 +287,19 @@ def test_what_was_not_graded_has_no_page_and_stops_no_other(course: Course, grad
     (course.autograded_path("bob", "week")).mkdir(parents=True)
     notebook = course.autograded_path("bob", "week") / "small.ipynb"
     notebook.write_bytes((course.autograded_path("ada", "week") / "small.ipynb").read_bytes())
-    seen: list[tuple[str, str]] = []
     with pytest.raises(
         CourseError, match=r"^bob, week: no feedback: bob, week, small: not in the gradebook; grade it first$"
     ):
-        feedback.generate(
-            course, [("bob", "week"), ("absent", "week"), ("ada", "week")], done=lambda *s: seen.append(s)
-        )
+        feedback.generate(course, [("bob", "week"), ("absent", "week"), ("ada", "week")])
     assert path.exists()
-    assert seen == [("bob", "week"), ("ada", "week")]
 
 
-def test_an_executor_may_write_the_pages(course: Course, grade: Grade) -> None:
-    paths = [grade(student) for student in ("ada", "bob")]
-    with ThreadPoolExecutor(1) as executor:
-        feedback.generate(course, [("ada", "week"), ("bob", "week")], executor=executor)
-    assert all(path.exists() for path in paths)
+def test_an_interrupt_stays_one(course: Course, grade: Grade, monkeypatch: pytest.MonkeyPatch) -> None:
+    grade("ada")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(feedback, "inert", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        feedback.generate(course, [("ada", "week")])

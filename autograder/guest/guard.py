@@ -79,10 +79,12 @@ class Libraries:
 
     def __init__(self) -> None:
         self._kept: list[_Kept] = []
+        self._all = _AllKept([])
         seen: set[int] = set()
         for name, module in sorted(sys.modules.items()):
             if _guarded(name) and isinstance(module, types.ModuleType):
                 self._keep(module, _CALLABLE, seen)
+        self._all = _AllKept(self._kept)
 
     def _keep(self, owner: Any, kinds: tuple[type, ...], seen: set[int]) -> None:
         if id(owner) in seen:
@@ -99,7 +101,9 @@ class Libraries:
 
     def undo_changes(self) -> list[str]:
         """Put back what was replaced, take out what hides others, and return the names of both."""
-        return [name for kept in self._kept if not kept.untouched() for name in kept.undo()]
+        if self._all.untouched():
+            return []
+        return [name for kept in self._kept for name in kept.undo()]
 
 
 class _Kept(NamedTuple):
@@ -111,12 +115,6 @@ class _Kept(NamedTuple):
     values: tuple[Any, ...]
     absent: frozenset[str]
 
-    def untouched(self, same: Any = operator.is_, each: Any = all, pairs: Any = map) -> bool:
-        """Fast, because there are some thirty thousand names; by identity, because a value's `==` may lie."""
-        return each(pairs(same, pairs(self.members.get, self.names), self.values)) and self.absent.isdisjoint(
-            self.members
-        )
-
     def undo(self) -> list[str]:
         changed = []
         for name, value in zip(self.names, self.values, strict=True):
@@ -127,6 +125,23 @@ class _Kept(NamedTuple):
             changed.append(f"{_name(self.owner)}.{name}")
             _unset(self.owner, name)
         return changed
+
+
+class _AllKept:
+    """Whether anything was touched: asked before and after every test of some twenty thousand names, so in C alone."""
+
+    def __init__(self, kept: list[_Kept]) -> None:
+        self._get = [one.members.get for one in kept for _ in one.names]
+        self._names = [name for one in kept for name in one.names]
+        self._values = [value for one in kept for value in one.values]
+        self._apart = [one.absent.isdisjoint for one in kept if one.absent]
+        self._members = [one.members for one in kept if one.absent]
+
+    def untouched(self, same: Any = operator.is_, call: Any = operator.call, each: Any = all, pairs: Any = map) -> bool:
+        """By identity, because a value's `==` may lie; with functions of its own, because `builtins` may be changed."""
+        return each(pairs(same, pairs(call, self._get, self._names), self._values)) and each(
+            pairs(call, self._apart, self._members)
+        )
 
 
 _CAN_BE_CHANGED = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -217,7 +232,7 @@ class Watch:
         busy = threading.local()
 
         def hook(event: str, args: tuple[Any, ...]) -> None:
-            if event not in _HANDLED and not event.startswith("ctypes."):
+            if event == "builtins.id" or (event not in _HANDLED and not event.startswith("ctypes.")):  # often: id
                 return
             if getattr(busy, "now", False):
                 return
