@@ -231,7 +231,8 @@ class AssignmentReport:
 
     @property
     def hardest(self) -> Exercise | None:
-        judged = [e for e in self.exercises if e.judged]
+        """Of those that more answers are graded of than wait: the first few of a question say little."""
+        judged = [e for e in self.exercises if e.judged > e.waiting]
         return min(judged, key=lambda e: e.rate, default=None)
 
 

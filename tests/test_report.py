@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,11 @@ def test_success_counts_what_was_handed_in_and_graded(week: AssignmentReport) ->
     assert (why.judged, why.full, why.partial, why.mean, why.waiting) == (2, 1, 1, 2.5, 5)
     assert (trace.judged, trace.full) == (7, 4)  # without "one lesson"
     assert week.hardest == backward
+
+
+def test_the_hardest_is_none_that_still_waits_to_be_graded(week: AssignmentReport) -> None:
+    waits = replace(week.exercises[2], judged=1, full=0, waiting=6)
+    assert replace(week, exercises=(week.exercises[0], waits)).hardest == week.exercises[0]
 
 
 def test_histogram_edges() -> None:
