@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +63,7 @@ def soaked(course: Course, submissions: int, seed: int) -> dict[str, Any]:
     tempfile.tempdir = str(scratch)
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     shared, before = set(os.listdir("/dev/shm")), descendants(os.getpid())
-    held: list[float] = []
+    held, took = list[float](), list[float]()
     step, begun, count = max(1, submissions // 5), time.monotonic(), 0
 
     def one_more(_: Graded) -> None:
@@ -70,6 +71,7 @@ def soaked(course: Course, submissions: int, seed: int) -> dict[str, Any]:
         count += 1
         if count % step == 0:
             held.append(_held_mib())
+            took.append(time.monotonic() - begun)
 
     graded = grade(course, find_submissions(course), settings=Settings(seed, LIMITS), done=one_more)
     seconds = time.monotonic() - begun
@@ -82,7 +84,9 @@ def soaked(course: Course, submissions: int, seed: int) -> dict[str, Any]:
         "submissions": len(graded),
         "hostile": len(range(0, submissions, HOSTILE_EVERY)),
         "seconds": round(seconds, 1),
-        "seconds_per_submission": round(seconds / submissions, 3),
+        "seconds_per_submission_in_each_fifth": [
+            round((now - before) / step, 3) for before, now in pairwise([0.0, *took])
+        ],
         "grader_mib_after_each_fifth": held,
         "grader_mib_per_100_submissions": round(100 * (held[-1] - held[0]) / max(1, submissions - step), 1),
         "not_what_was_due": wrong,
