@@ -36,6 +36,24 @@ def fetch(
         print(f"{into}: up to date ({len(placed)} notebooks)")
 
 
+@app.command()
+def fetch_data(
+    names: Annotated[list[str] | None, typer.Argument(help="shakespeare, austen, smollm2, ...")] = None,
+) -> None:
+    """Download texts and models that lessons read, once; without a name the text that most lessons use."""
+    from llmsys import corpus  # imports torch, which the other commands do without
+
+    failed = False
+    for name in names or ["shakespeare"]:
+        try:
+            print(f"{name}: {corpus.fetch(name)}")
+        except (OSError, ValueError) as error:  # the other names are fetched all the same
+            print(f"llmsys: {error}", file=sys.stderr)
+            failed = True
+    if failed:
+        raise typer.Exit(2)
+
+
 def main() -> None:
     """Run the command; an error that the user can mend is one clear line."""
     try:

@@ -20,4 +20,6 @@ echo "setup: installing the course's packages into $venv (once, some minutes) ..
         fail "no network, or no package index behind it; see $log"
     fail "pip could not install the packages: $(grep -m 1 '^ERROR' "$log"); see $log"
 }
+"$venv/bin/llmsys" fetch-data >>"$log" 2>&1 ||
+    echo "setup: the lessons' text was not fetched, they fall back on Python's own; later: $venv/bin/llmsys fetch-data" >&2
 rm -f "$log"

@@ -28,8 +28,18 @@ from autograder.guest.shell import make_shell
 LOOK_SECONDS = 0.25  # between two looks at a run's memory
 TREE_SHARE = 1.25  # of a process's own limit, so that a single one gets its MemoryError first
 DYING_SECONDS = 2.0  # what a process that has hung up may take to be gone
-_WARM = ("torch", "numpy", "matplotlib.pyplot", "llmsys.check", "llmsys.plots", "unittest.mock", "torch.autograd.graph")
-_IF_THERE = ("triton", "rich.progress", "numpy.random", "jaxtyping", "IPython.core.pylabtools", "sympy")
+_WARM = (
+    "torch",
+    "numpy",
+    "matplotlib.pyplot",
+    "llmsys.check",
+    "llmsys.corpus",
+    "llmsys.plots",
+    "llmsys.train",
+    "unittest.mock",
+    "torch.autograd.graph",
+)
+_IF_THERE = ("triton", "tokenizers", "rich.progress", "numpy.random", "jaxtyping", "IPython.core.pylabtools", "sympy")
 
 
 def main() -> None:
