@@ -37,6 +37,7 @@ _WARM = (
     "llmsys.plots",
     "llmsys.train",
     "unittest.mock",
+    "torch._dynamo",  # seconds, with the first step of an optimizer; it also wraps functions, which looks like tampering
     "torch.autograd.graph",
 )
 _IF_THERE = ("triton", "tokenizers", "rich.progress", "numpy.random", "jaxtyping", "IPython.core.pylabtools", "sympy")
