@@ -21,7 +21,7 @@ demo: $(READY)
 	@$(BIN)/autograder demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile # as many processes as cores, so one thread each
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

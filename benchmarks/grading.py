@@ -1,13 +1,14 @@
-"""How long a class takes: stock `nbgrader autograde` and `autograder grade` on the same submissions of week 2.
+"""How long a class takes: stock `nbgrader autograde` and `autograder grade` on the same submissions.
 
 Both are run as commands, each once for the whole assignment, on copies of one course directory; then the gradebooks are
 compared score by score, exercise by exercise. Error carried forward gives points that stock nbgrader does not know, so
 it is off for the comparison (`--carried 0`) and timed in a further run. `autograder grade` also writes the feedback of
 every student and the report of the class; stock nbgrader's own `generate_feedback` is timed beside it.
 
-    python -m benchmarks.grading                      20 students, 40 notebooks
-    python benchmarks/grading.py --stock-students 4   the stock run on 4 of them only, its time scaled
-    python benchmarks/grading.py --flat               what one more submission costs in classes of 20 to 500
+    python -m benchmarks.grading                      20 students, 40 notebooks of week 2
+    python -m benchmarks.grading --stock-students 4   the stock run on 4 of them only, its time scaled
+    python -m benchmarks.grading --flat               what one more submission costs in classes of 20 to 500
+    python -m benchmarks.grading --assignment week04_llama
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from autograder.course import Course
 from autograder.source import Lesson, find_lessons, read_lesson
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ASSIGNMENT = "week02_autodiff"
 SIZES = (20, 100, 250, 500)
 
 # The course's own settings, but for the page that feedback is written with: here nbgrader's own.
@@ -52,13 +52,14 @@ def main(
     students: Annotated[int, typer.Option(help="each hands in both lessons")] = 20,
     stock_students: Annotated[int | None, typer.Option(help="grade only so many with stock nbgrader")] = None,
     seed: Annotated[int, typer.Option(help="of the answers that are drawn")] = 2,
+    assignment: Annotated[str, typer.Option(help="what they hand in")] = "week02_autodiff",
     flat: Annotated[bool, typer.Option("--flat", help="the autograder alone, for growing classes")] = False,
     keep: Annotated[Path | None, typer.Option(help="work in this new directory and leave it there")] = None,
 ) -> None:
     """Grade a made-up class with both and print what it took, as JSON."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         root = keep or Path(scratch)
-        lessons = [read_lesson(path) for path in find_lessons(REPOSITORY / "solutions", [ASSIGNMENT])]
+        lessons = [read_lesson(path) for path in find_lessons(REPOSITORY / "solutions", [assignment])]
         build(lessons, Course(root / "built" / "course"), root / "built" / "notebooks")
         if flat:
             print(json.dumps(growing_classes(root, lessons, seed), indent=2))
@@ -74,8 +75,8 @@ def both(root: Path, lessons: list[Lesson], students: int, stock_students: int, 
     ours, carrying = (_handed_in(root, name, lessons, answers) for name in ("autograder", "carrying"))
     (stock.root.parent / "nbgrader_config.py").write_text(STOCK_CONFIG)
     scale = students / stock_students
-    stock_s = scale * _timed(stock, "nbgrader", "autograde", ASSIGNMENT)
-    stock_feedback_s = scale * _timed(stock, "nbgrader", "generate_feedback", ASSIGNMENT)
+    stock_s = scale * _timed(stock, "nbgrader", "autograde", lessons[0].assignment)
+    stock_feedback_s = scale * _timed(stock, "nbgrader", "generate_feedback", lessons[0].assignment)
     autograder_s = _grade(ours, "--carried", "0")
     again_s = _grade(ours, "--carried", "0")
     carrying_s = _grade(carrying)
@@ -148,13 +149,13 @@ def _handed_in(root: Path, name: str, lessons: Sequence[Lesson], answers: dict[s
     """A copy of the built course with the class's submissions, laid out as the repository is."""
     course = Course(shutil.copytree(root / "built" / "course", root / name / "course"))
     for lesson in lessons:
-        release = nbformat.read(course.release_path(ASSIGNMENT, lesson.name), as_version=4)
+        release = nbformat.read(course.release_path(lesson.assignment, lesson.name), as_version=4)
         cells = {cell.id.removeprefix("exercise-"): cell for cell in release.cells if cell.id.startswith("exercise-")}
         untouched = {exercise: cell.source for exercise, cell in cells.items()}
         for student, answered in answers.items():
             for exercise, cell in cells.items():
                 cell.source = answered.get(exercise, untouched[exercise])
-            path = course.submitted_path(student, ASSIGNMENT) / f"{lesson.name}.ipynb"
+            path = course.submitted_path(student, lesson.assignment) / f"{lesson.name}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(release, path)
     return course
@@ -164,7 +165,7 @@ def _handed_in(root: Path, name: str, lessons: Sequence[Lesson], answers: dict[s
 
 
 def _grade(course: Course, *options: str) -> float:
-    return _timed(course, "autograder", "grade", ASSIGNMENT, *options)
+    return _timed(course, "autograder", "grade", *options)
 
 
 def _timed(course: Course, program: str, *arguments: str) -> float:
@@ -187,7 +188,8 @@ def _scores(course: Course) -> dict[tuple[str, str, str], float | None]:
     with course.gradebook() as gradebook:
         return {
             (submission.student_id, notebook.name, grade.name): grade.auto_score
-            for submission in gradebook.assignment_submissions(ASSIGNMENT)
+            for assignment in gradebook.assignments
+            for submission in gradebook.assignment_submissions(assignment.name)
             for notebook in submission.notebooks
             for grade in notebook.grades
         }
