@@ -96,6 +96,8 @@ class Store:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            for half in (self.root / "results").glob(".new-*"):  # of a grader that was killed while it wrote
+                half.unlink()
             yield
 
     def log(self, **entry: Any) -> None:

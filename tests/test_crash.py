@@ -127,6 +127,14 @@ def test_killed_at_any_instant_the_next_run_finishes_the_class(in_use):
     assert at_work > KILLS // 4
 
 
+def test_what_a_killed_grader_had_half_written_is_gone(course):
+    half = course.root / ".autograder" / "results" / ".new-half"
+    half.parent.mkdir(parents=True)
+    half.write_text("{")
+    _grade(course, _Nothing())
+    assert left_behind(course) == []
+
+
 # ---------------------------------------------------------------- the command, sandboxes and all
 
 
