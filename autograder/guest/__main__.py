@@ -37,7 +37,7 @@ _WARM = (
     "llmsys.plots",
     "llmsys.train",
     "unittest.mock",
-    "torch._dynamo",  # seconds, with the first step of an optimizer; it also wraps functions, which looks like tampering
+    "torch._dynamo",  # an optimizer's first step would take seconds for it, and it wraps functions
     "torch.autograd.graph",
 )
 _IF_THERE = ("triton", "tokenizers", "rich.progress", "numpy.random", "jaxtyping", "IPython.core.pylabtools", "sympy")
