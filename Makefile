@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lab notebooks cases clean
+.PHONY: help demo test lint lab notebooks cases bench clean
 
 help:
 	@echo "make demo       grade a made-up class on week 2, from source to feedback, and check its grades"
@@ -15,6 +15,7 @@ help:
 	@echo "make lab        open JupyterLab on your own copies of the notebooks, in work/"
 	@echo "make notebooks  build the notebooks from solutions/ again"
 	@echo "make cases      grade every wrong and alternative answer; write docs/kill_table.md"
+	@echo "make bench      measure, on an idle machine: grading beside stock nbgrader, soak, kills, training (20 minutes)"
 	@echo "make lint       format check, lint, types"
 
 demo: $(READY)
@@ -30,6 +31,12 @@ lint: $(READY)
 
 cases: $(READY)
 	@$(BIN)/autograder cases --table docs/kill_table.md
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks.grading
+	@$(BIN)/python -m benchmarks.soak
+	@$(BIN)/python -m benchmarks.soak --crash
+	@$(BIN)/python -m benchmarks.training --threads 1
 
 lab: $(READY)
 	@$(BIN)/llmsys fetch notebooks work
