@@ -292,7 +292,7 @@ def grade_with_progress(
             except CourseError as error:
                 without_feedback.append(str(error))
 
-        with _stopped_by_ctrl_c(progress, len(submissions)):
+        with _stopped_by_ctrl_c(progress):
             graded = grade(course, submissions, settings=settings, executor=executor, again=again, done=one_more)
     if without_feedback:
         raise CourseError("\n".join(without_feedback))
@@ -300,7 +300,7 @@ def grade_with_progress(
 
 
 @contextlib.contextmanager
-def _stopped_by_ctrl_c(progress: Progress, submissions: int) -> Iterator[None]:
+def _stopped_by_ctrl_c(progress: Progress) -> Iterator[None]:
     """Ctrl-C ends the process then and there, with a word on how to go on.
 
     Nothing is lost by that at any instant, and the sandboxes end with it; an exception could be swallowed on its way
@@ -309,8 +309,9 @@ def _stopped_by_ctrl_c(progress: Progress, submissions: int) -> Iterator[None]:
 
     def stop(*_: object) -> None:
         progress.stop()
-        done = int(progress.tasks[0].completed)
-        err.print(f"stopped; {done} of {submissions} are graded. The same command goes on from there", highlight=False)
+        bar = progress.tasks[0]
+        done = f"{bar.completed:.0f} of {bar.total:.0f} are graded"
+        err.print(f"stopped; {done}. The same command goes on from there", highlight=False)
         os._exit(130)
 
     before = signal.signal(signal.SIGINT, stop)

@@ -642,7 +642,9 @@ check.equal(
 # %% [markdown]
 # ### Look at it: how a vocabulary grows
 #
-# Your tokenizer, trained on the corpus of this course. The boxes are tokens; white space shows as `·` and `⏎`.
+# Your tokenizer, trained on the corpus of this course, beside the `tokenizers` library on the same text: the same
+# merges in the same order, if the library's ids of the single bytes are the bytes, as said above. The boxes are tokens;
+# white space shows as `·` and `⏎`.
 
 # %% explore
 book = corpus.default()
@@ -651,6 +653,20 @@ start = perf_counter()
 merges_1000 = train_bpe(excerpt, 256 + 1000)
 seconds = perf_counter() - start
 print(f"{book!r}: {len(merges_1000)} merges of {len(excerpt.encode()) / 1e6:.1f} MB in {seconds:.1f} s")
+
+library = tokenizers.Tokenizer(tokenizers.models.BPE())
+bytes_as_signs = (piece.encode().decode("latin-1") for piece in pretokens(excerpt))  # one sign for each byte
+start = perf_counter()
+library.train_from_iterator(
+    bytes_as_signs,
+    tokenizers.trainers.BpeTrainer(
+        vocab_size=256 + 1000, min_frequency=2, show_progress=False, initial_alphabet=[chr(i) for i in range(256)]
+    ),
+)
+model = json.loads(library.to_str())["model"]
+theirs = [(model["vocab"][a], model["vocab"][b]) for a, b in model["merges"]]
+same = sum(mine == other for mine, other in zip(merges_1000, theirs, strict=False))
+print(f"the library: {same} of {len(theirs)} merges are the same, in {perf_counter() - start:.1f} s")
 
 
 def draw_tokens(axis: plt.Axes, pieces: list[str], y: float, width: int) -> float:
