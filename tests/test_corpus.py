@@ -25,7 +25,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from llmsys import cli, corpus, stories
+from llmsys import cli, corpus, files, stories
 from llmsys.corpus import CARDS, Card, Missing
 
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
@@ -335,10 +335,10 @@ def test_never_half_a_file(cache, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", broken)
         with pytest.raises(OSError, match="the disk is full"):
-            corpus._keep(cache / "x.txt", b"text")
+            files.write(cache / "x.txt", b"text")
     assert list(cache.iterdir()) == []
-    corpus._keep(cache / "x.txt", b"text")
-    corpus._keep(cache / "x.txt", b"newer")
+    files.write(cache / "x.txt", b"text")
+    files.write(cache / "x.txt", b"newer")
     assert [(path.name, path.read_bytes()) for path in cache.iterdir()] == [("x.txt", b"newer")]
 
 
